@@ -1,0 +1,103 @@
+"""Every stable code of the platform, once.
+
+A code never changes its meaning and is never used again for another one: scripts compare it. The sentence beside it is what
+``docs/errors.md`` says of it; a test keeps the two equal.
+"""
+
+from enum import StrEnum
+from typing import Self
+
+
+class Code(StrEnum):
+    """A stable code with its meaning in one sentence (attribute ``meaning``)."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> Self:
+        """Make a member whose value is the code and that carries its meaning."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    # The file as a whole
+    FILE_EMPTY = "file_empty", "The file holds no bytes, or nothing but line ends."
+    FILE_TOO_LARGE = "file_too_large", "The file is larger than 10 MiB; reading stopped there."
+    FILE_NOT_TEXT = "file_not_text", "The file is an archive, a spreadsheet, a web page or another format, not CSV text."
+    FILE_ENCODING = "file_encoding", "The file is not valid UTF-8."
+    FILE_CONTROL = "file_control", "The file holds a control character that no CSV needs."
+    FILE_HEADER = "file_header", "The first line is not the header that the tournament asks for."
+    FILE_DELIMITER = "file_delimiter", "The columns are not separated by commas."
+    FILE_LINE_END = "file_line_end", "Lines end with a bare carriage return, or with mixed line ends."
+    FILE_QUOTE = "file_quote", "A quoted field is not closed, or holds a line end."
+    FILE_BOM = "file_bom", "The file starts with a byte order mark, which was skipped."
+    FILE_BLANK_LINE = "file_blank_line", "Blank lines were skipped."
+    ROWS_TOO_FEW = "rows_too_few", "Fewer valid rows than the tournament's minimum."
+    ROWS_TOO_MANY = "rows_too_many", "More than 20,000 rows."
+    ROW_RAGGED = "row_ragged", "A row has more or fewer fields than the header."
+    # Identifiers and values
+    ID_EMPTY = "id_empty", "An identifier is empty."
+    ID_DUPLICATE = "id_duplicate", "The same identifier stands on more than one row."
+    ID_UNKNOWN = "id_unknown", "An identifier is not in this round's universe."
+    ID_MISSING = "id_missing", "Identifiers of the round are missing from the file."
+    ID_LENGTH = "id_length", "An identifier is longer than 64 characters."
+    ID_SPACE = "id_space", "An identifier has leading or trailing space, or an invisible character."
+    COVERAGE_TOO_LOW = "coverage_too_low", "Too small a part of the round's universe is covered."
+    VALUE_MISSING = "value_missing", "A value is empty."
+    VALUE_NOT_A_NUMBER = "value_not_a_number", "A value is not a plain decimal number."
+    VALUE_NOT_FINITE = "value_not_finite", "A value is infinite, or not a number."
+    VALUE_RANGE = "value_range", "A value lies outside 0 to 1."
+    VALUE_LENGTH = "value_length", "A number has too many digits."
+    VALUE_UNDERFLOW = "value_underflow", "A number is too small to be told from zero and was read as zero."
+    NO_VARIANCE = "no_variance", "All values are equal: there is nothing to rank."
+    # Rounds, models, providers
+    ROUND_UNKNOWN = "round_unknown", "There is no such round."
+    ROUND_NOT_OPEN = "round_not_open", "The round does not take submissions now."
+    ROUND_STATE = "round_state", "The round's state does not allow this step."
+    ROUND_NOT_DUE = "round_not_due", "The instant for this step has not come yet."
+    ROUND_BUDGET = "round_budget", "The treasury cannot cover the round's budget."
+    SUBMISSION_LATE = "submission_late", "The file came after the round had closed: it is kept, and has no stake and no weight."
+    SUBMISSION_UNKNOWN = "submission_unknown", "There is no such submission."
+    MODEL_UNKNOWN = "model_unknown", "There is no such model."
+    MODEL_EXISTS = "model_exists", "A model of that name stands already."
+    NAME_INVALID = "name_invalid", "A name is 3 to 40 of the characters a-z, 0-9 and _, and starts with a letter."
+    PROVIDER_UNKNOWN = "provider_unknown", "There is no such provider."
+    PROVIDER_EXISTS = "provider_exists", "A provider of that name stands already."
+    # Money
+    AMOUNT_INVALID = "amount_invalid", "An amount is a decimal string with at most 18 decimals."
+    BALANCE_TOO_LOW = "balance_too_low", "The account does not hold that much."
+    LEDGER_UNBALANCED = "ledger_unbalanced", "A transfer's entries do not sum to zero."
+    LEDGER_BROKEN = "ledger_broken", "The ledger's hash chain or balances do not agree with its entries."
+    TERMS_INVALID = "terms_invalid", "The payout terms contradict themselves or name an unknown score."
+    ALREADY_RESOLVED = "already_resolved", "The round was resolved before with other inputs."
+    # Market data
+    PRICES_MISSING = "prices_missing", "The price file is not there."
+    PRICES_UNREADABLE = "prices_unreadable", "The price file cannot be read as the format that its name says."
+    PRICES_COLUMNS = "prices_columns", "The price file lacks a column that is needed."
+    PRICES_INVALID = "prices_invalid", "The price file holds rows that cannot be prices."
+    META_UNREADABLE = "meta_unreadable", "The metadata file cannot be read or lacks a column that is needed."
+    DATE_OUTSIDE_PANEL = "date_outside_panel", "The date lies outside the price panel."
+    DATE_INVALID = "date_invalid", "A date is written as YYYY-MM-DD, and the first is not after the last."
+    HISTORY_TOO_SHORT = "history_too_short", "There is not enough history before the date."
+    CALENDAR_END = "calendar_end", "The exchange calendar does not reach that far."
+    MARKET_COVERAGE = "market_coverage", "Prices of too small a part of the universe are known."
+    UNIVERSE_TOO_SMALL = "universe_too_small", "Too few assets satisfy the universe's rules."
+    # Portfolio
+    MANDATE_INVALID = "mandate_invalid", "The mandate holds an unknown key or contradicts itself."
+    PROBLEM_INVALID = "problem_invalid", "The rebalance problem's arrays have wrong shapes or hold values that are not finite."
+    SOLVER_FAILED = "solver_failed", "No solver gave a book that passed the checks."
+    BACKTEST_NOT_EXPRESSIBLE = "backtest_not_expressible", "The second backtest engine cannot express this case."
+    # Settings, home, access
+    SETTING_UNKNOWN = "setting_unknown", "There is no setting of that name."
+    SETTING_INVALID = "setting_invalid", "A setting's value is of the wrong kind or out of range."
+    HOME_MISSING = "home_missing", "The home folder is not there or was never initialized."
+    HOME_VERSION = "home_version", "The home folder was written by another format version."
+    HOME_IN_USE = "home_in_use", "The home folder is in use, or not empty where a fresh one is needed."
+    DATABASE_UNAVAILABLE = "database_unavailable", "The database does not answer."
+    KEY_INVALID = "key_invalid", "The API key is unknown or revoked."
+    KEY_SCOPE = "key_scope", "The API key does not have the scope for this."
+    RECEIPT_INVALID = "receipt_invalid", "The receipt's signature does not fit its text."
+    REQUEST_INVALID = "request_invalid", "The request does not have the form that is documented."
+    NOT_FOUND = "not_found", "There is nothing at that address."
+    JOB_LEASE_LOST = "job_lease_lost", "Another worker took the occurrence over; this run's result was discarded."
+    INTERNAL = "internal", "Something failed inside; it was recorded under the request id."

@@ -1,0 +1,152 @@
+"""What a round pays by: copied into the round at its opening, immutable from then on. Integers only.
+
+``RoundTerms`` = ``ScoringTerms`` (what is measured, over which sessions) + ``PayoutTerms`` (what the measure is worth). Rules
+change between rounds, never inside one, so scores, multipliers, clips, thresholds and windows are data here and constants
+nowhere. Ratios are parts per billion (ppb), amounts are atoms (10**18 to a token).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from crowdalpha.canonical import canonical_hash
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected
+
+PPB = 1_000_000_000
+ATOMS_PER_TOKEN = 10**18
+
+PAYING_KINDS = ("corr", "mmc", "neutral_corr", "neutral_mmc")
+"""Score kinds that terms may pay on."""
+
+RETENTION_RULES = ("none", "neutral_churn")
+
+
+def _refuse(what: str) -> InputRejected:
+    return InputRejected(Code.TERMS_INVALID, f"The terms are not usable: {what}.")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringTerms:
+    """What a round measures.
+
+    Attributes
+    ----------
+    kinds : tuple of str
+        Score kinds that are computed and published, in this order.
+    horizon_sessions, lag_sessions : int
+        The return runs from the close of s₀ + lag to the close of s₀ + lag + horizon ("20D2L" is 20 and 2).
+    bin_shares_percent : tuple of int
+        Shares of the target's bins from the lowest up; they sum to 100.
+    coverage_min_ppb : int
+        Least part of the universe whose returns must be known before the round is scored, in ppb.
+    ids_min : int
+        Least number of valid identifiers in a file.
+    """
+
+    kinds: tuple[str, ...]
+    horizon_sessions: int = 20
+    lag_sessions: int = 2
+    bin_shares_percent: tuple[int, ...] = (5, 20, 50, 20, 5)
+    coverage_min_ppb: int = 800_000_000
+    ids_min: int = 100
+
+    def __post_init__(self) -> None:
+        unknown = [k for k in self.kinds if k not in PAYING_KINDS]
+        if unknown or not self.kinds:
+            raise _refuse(f"unknown score kinds {unknown}" if unknown else "no score kind is named")
+        if self.horizon_sessions < 1 or self.lag_sessions < 0:
+            raise _refuse("the horizon is at least one session and the lag is not negative")
+        if sum(self.bin_shares_percent) != 100 or min(self.bin_shares_percent) < 1:
+            raise _refuse("the shares of the bins are positive and sum to 100")
+        if not 0 < self.coverage_min_ppb <= PPB:
+            raise _refuse("the least coverage lies between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutTerms:
+    """What a round's scores are worth.
+
+    Attributes
+    ----------
+    multipliers_ppb : tuple of (str, int)
+        For each paying kind the multiplier, in ppb.
+    clip_ppb : int
+        Largest part of an at-risk stake that is paid or burned, in ppb.
+    stake_threshold_atoms : int
+        Above this total at risk all payouts and burns shrink by threshold / total.
+    budget_atoms : int
+        Most that the treasury pays in the round; larger sums are scaled down, burns are not.
+    retention : str
+        ``none`` or ``neutral_churn``: by which rule a positive payout is reduced for churn.
+    retention_threshold_ppb, retention_slope : int
+        Churn up to which everything is retained, in ppb; steepness of the logistic fall beyond it.
+    stake_min_atoms : int
+        A smaller stake is not at risk.
+    """
+
+    multipliers_ppb: tuple[tuple[str, int], ...]
+    clip_ppb: int
+    stake_threshold_atoms: int
+    budget_atoms: int
+    retention: str = "none"
+    retention_threshold_ppb: int = 200_000_000
+    retention_slope: int = 10
+    stake_min_atoms: int = 0
+
+    def __post_init__(self) -> None:
+        kinds = [k for k, _ in self.multipliers_ppb]
+        if not kinds or len(set(kinds)) != len(kinds) or any(k not in PAYING_KINDS for k in kinds):
+            raise _refuse("each paying kind is named once and is one that the platform computes")
+        if not 0 < self.clip_ppb <= PPB:
+            raise _refuse("the clip lies between 0 and 1")
+        if self.stake_threshold_atoms <= 0 or self.budget_atoms < 0 or self.stake_min_atoms < 0:
+            raise _refuse("threshold, budget and least stake are not negative, and the threshold is not zero")
+        if self.retention not in RETENTION_RULES:
+            raise _refuse(f"retention is one of {', '.join(RETENTION_RULES)}")
+        if not 0 <= self.retention_threshold_ppb <= 2 * PPB or self.retention_slope < 0:
+            raise _refuse("the retention threshold lies between 0 and 2 and the slope is not negative")
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTerms:
+    """Everything that a round pays by, under the name of the preset it was copied from."""
+
+    name: str
+    scoring: ScoringTerms
+    payout: PayoutTerms
+
+    def __post_init__(self) -> None:
+        missing = [k for k, _ in self.payout.multipliers_ppb if k not in self.scoring.kinds]
+        if missing:
+            raise _refuse(f"pays on {missing} without scoring it")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the terms as nested plain values: the form that is stored, hashed and published."""
+        return {"name": self.name, "scoring": asdict(self.scoring), "payout": asdict(self.payout)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "RoundTerms":
+        """Rebuild terms from :meth:`as_dict`; unknown or missing keys raise InputRejected."""
+        try:
+            scoring, payout = dict(data["scoring"]), dict(data["payout"])
+            _refuse_unknown(scoring, ScoringTerms)
+            _refuse_unknown(payout, PayoutTerms)
+            scoring["kinds"] = tuple(scoring["kinds"])
+            if "bin_shares_percent" in scoring:
+                scoring["bin_shares_percent"] = tuple(scoring["bin_shares_percent"])
+            payout["multipliers_ppb"] = tuple((str(k), int(v)) for k, v in payout["multipliers_ppb"])
+            return cls(str(data["name"]), ScoringTerms(**scoring), PayoutTerms(**payout))
+        except (KeyError, TypeError, ValueError) as error:
+            raise _refuse(f"{type(error).__name__} at {error}") from error
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical bytes of :meth:`as_dict`, in hexadecimal."""
+        return canonical_hash(self.as_dict())
+
+
+def _refuse_unknown(data: Mapping[str, Any], kind: type[ScoringTerms] | type[PayoutTerms]) -> None:
+    unknown = sorted(set(data) - {f.name for f in fields(kind)})
+    if unknown:
+        raise _refuse(f"unknown keys {unknown}")
