@@ -68,6 +68,7 @@ class Code(StrEnum):
     BALANCE_TOO_LOW = "balance_too_low", "The account does not hold that much."
     LEDGER_UNBALANCED = "ledger_unbalanced", "A transfer's entries do not sum to zero."
     LEDGER_BROKEN = "ledger_broken", "The ledger's hash chain or balances do not agree with its entries."
+    PAYOUT_INPUT = "payout_input", "A payout was asked for with a score missing, or with a number out of its range."
     TERMS_INVALID = "terms_invalid", "The payout terms contradict themselves or name an unknown score."
     ALREADY_RESOLVED = "already_resolved", "The round was resolved before with other inputs."
     # Market data

@@ -1,0 +1,77 @@
+"""What it costs to be wrong: amounts, ledger, stakes at risk, payouts and the settlement of a round. Integers only."""
+
+from crowdalpha.terms import ATOMS_PER_TOKEN
+from staking.accounts import (
+    BURNED,
+    EXTERNAL,
+    TREASURY,
+    AccountId,
+    account_class,
+    provider_account,
+    reserve_account,
+    stake_account,
+)
+from staking.amount import ATOMS_MAX, format_amount, parse_amount
+from staking.ledger import (
+    GENESIS_HASH,
+    KIND_FLOWS,
+    Balances,
+    LedgerEntry,
+    LedgerProblem,
+    LedgerRecord,
+    Transfer,
+    append,
+    apply,
+    changed_balances,
+    replay,
+    seal,
+    verify_chain,
+)
+from staking.payout import PayoutLine, StakeLine, payout, payouts
+from staking.resolution import Resolution, ResolutionLine, resolve, void
+from staking.stakes import AtRisk, StakeBalance, at_risk, close_stakes, deposit, reservation, reserve, stake, unstake
+
+__all__ = [
+    "ATOMS_MAX",
+    "ATOMS_PER_TOKEN",
+    "BURNED",
+    "EXTERNAL",
+    "GENESIS_HASH",
+    "KIND_FLOWS",
+    "TREASURY",
+    "AccountId",
+    "AtRisk",
+    "Balances",
+    "LedgerEntry",
+    "LedgerProblem",
+    "LedgerRecord",
+    "PayoutLine",
+    "Resolution",
+    "ResolutionLine",
+    "StakeBalance",
+    "StakeLine",
+    "Transfer",
+    "account_class",
+    "append",
+    "apply",
+    "at_risk",
+    "changed_balances",
+    "close_stakes",
+    "deposit",
+    "format_amount",
+    "parse_amount",
+    "payout",
+    "payouts",
+    "provider_account",
+    "replay",
+    "reservation",
+    "reserve",
+    "reserve_account",
+    "resolve",
+    "seal",
+    "stake",
+    "stake_account",
+    "unstake",
+    "verify_chain",
+    "void",
+]
