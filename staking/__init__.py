@@ -29,7 +29,7 @@ from staking.ledger import (
 )
 from staking.payout import PayoutLine, StakeLine, payout, payouts
 from staking.resolution import Resolution, ResolutionLine, resolve, void
-from staking.stakes import AtRisk, StakeBalance, at_risk, close_stakes, deposit, reservation, reserve, stake, unstake
+from staking.stakes import AtRisk, Candidate, at_risk, close_stakes, deposit, reservation, reserve, stake, unstake
 
 __all__ = [
     "ATOMS_MAX",
@@ -42,13 +42,13 @@ __all__ = [
     "AccountId",
     "AtRisk",
     "Balances",
+    "Candidate",
     "LedgerEntry",
     "LedgerProblem",
     "LedgerRecord",
     "PayoutLine",
     "Resolution",
     "ResolutionLine",
-    "StakeBalance",
     "StakeLine",
     "Transfer",
     "account_class",

@@ -38,7 +38,7 @@ KIND_FLOWS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """For each kind of transfer the class of account that gives and the classes that may take. No other flow exists."""
 
-_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?(Z|\+00:00))?")
 
 
 def _broken(message: str) -> InvariantBroken:
@@ -70,7 +70,8 @@ class Transfer:
     kind : str
         One of :data:`KIND_FLOWS`.
     at : str
-        Instant of the booking, UTC, as ``2016-01-08T21:00:00.000000Z``.
+        When it was booked: an instant of UTC (``2016-01-08T21:00:00Z``) or a session (``2016-01-08``), as ISO 8601 text. It is
+        sealed as given.
     entries : tuple of LedgerEntry
         Kept sorted by account, each account once, whatever the order given.
     reference : str
@@ -96,7 +97,7 @@ class Transfer:
         if not self.id or not self.entries or len({entry.account for entry in self.entries}) != len(self.entries):
             raise _broken(f"Transfer {self.id!r} needs an id and entries that name each account once.")
         if not _INSTANT.fullmatch(self.at):
-            raise _broken(f"Transfer {self.id} has {self.at!r} for its instant, not UTC text with microseconds.")
+            raise _broken(f"Transfer {self.id} has {self.at!r} for its instant, not ISO 8601 text in UTC.")
         self._check_flow()
 
     def _check_flow(self) -> None:

@@ -12,12 +12,12 @@ A void round has step 3 only: everything goes back.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from crowdalpha.canonical import Plain, canonical_bytes, sha256_hex
 from crowdalpha.codes import Code
 from crowdalpha.errors import InvariantBroken
-from crowdalpha.terms import PayoutTerms, RoundTerms
+from crowdalpha.terms import PayoutTerms
 from staking.accounts import BURNED, TREASURY, reserve_account, stake_account
 from staking.ledger import LedgerEntry, Transfer
 from staking.payout import StakeLine, payouts
@@ -90,7 +90,7 @@ class Resolution:
     outcome : str
         ``resolved`` or ``void``.
     terms_hash : str
-        Hash of the terms that the round was paid by.
+        SHA-256 of the canonical bytes of the payout terms.
     lines : tuple of ResolutionLine
         Sorted by model id.
     transfers : tuple of Transfer
@@ -104,22 +104,22 @@ class Resolution:
     transfers: tuple[Transfer, ...]
 
     @property
-    def at_risk_atoms(self) -> int:
+    def total_at_risk_atoms(self) -> int:
         """Total at risk in the round."""
         return sum(line.at_risk_atoms for line in self.lines)
 
     @property
-    def paid_atoms(self) -> int:
+    def total_payout_atoms(self) -> int:
         """Total that the treasury pays."""
         return sum(line.paid_atoms for line in self.lines)
 
     @property
-    def burned_atoms(self) -> int:
+    def total_burn_atoms(self) -> int:
         """Total that is burned, as a positive number."""
         return sum(line.burned_atoms for line in self.lines)
 
     @property
-    def released_atoms(self) -> int:
+    def total_released_atoms(self) -> int:
         """Total that goes back from the round's reserves to the stakes."""
         return sum(line.released_atoms for line in self.lines)
 
@@ -136,10 +136,10 @@ class Resolution:
                 "outcome": self.outcome,
                 "terms": self.terms_hash,
                 "lines": [line.as_plain() for line in self.lines],
-                "at_risk_atoms": str(self.at_risk_atoms),
-                "paid_atoms": str(self.paid_atoms),
-                "burned_atoms": str(self.burned_atoms),
-                "released_atoms": str(self.released_atoms),
+                "total_at_risk_atoms": str(self.total_at_risk_atoms),
+                "total_payout_atoms": str(self.total_payout_atoms),
+                "total_burn_atoms": str(self.total_burn_atoms),
+                "total_released_atoms": str(self.total_released_atoms),
             }
         )
 
@@ -149,7 +149,7 @@ class Resolution:
         return sha256_hex(self.canonical())
 
 
-def resolve(round_id: str, lines: Sequence[StakeLine], terms: RoundTerms, at: str) -> Resolution:
+def resolve(round_id: str, lines: Sequence[StakeLine], terms: PayoutTerms, at: str) -> Resolution:
     """Settle a round by its terms.
 
     Parameters
@@ -158,10 +158,10 @@ def resolve(round_id: str, lines: Sequence[StakeLine], terms: RoundTerms, at: st
         Name of the round.
     lines : sequence of StakeLine
         Every stake at risk, in any order.
-    terms : RoundTerms
+    terms : PayoutTerms
         The terms copied into the round at its opening.
     at : str
-        Instant of the booking, UTC text with microseconds; it stands in the transfers only.
+        When it is booked, ISO 8601 text as in :class:`staking.ledger.Transfer`; it stands in the transfers only.
 
     Returns
     -------
@@ -175,22 +175,26 @@ def resolve(round_id: str, lines: Sequence[StakeLine], terms: RoundTerms, at: st
     InputRejected
         ``PAYOUT_INPUT`` as :func:`staking.payout.payout`.
     """
-    ordered = _ordered(lines, terms.payout)
-    outcomes = payouts(ordered, terms.payout)
+    ordered = _ordered(lines, terms)
+    outcomes = payouts(ordered, terms)
     settled = tuple(
         _settle(line, outcome.before_budget_atoms, outcome.payout_atoms)
         for line, outcome in zip(ordered, outcomes, strict=True)
     )
-    return Resolution(round_id, "resolved", terms.hash, settled, _transfers(round_id, settled, at))
+    return Resolution(round_id, "resolved", _terms_hash(terms), settled, _transfers(round_id, settled, at))
 
 
-def void(round_id: str, lines: Sequence[StakeLine], terms: RoundTerms, at: str) -> Resolution:
+def void(round_id: str, lines: Sequence[StakeLine], terms: PayoutTerms, at: str) -> Resolution:
     """Settle a round that cannot be scored: every reservation goes back, nothing is paid or burned.
 
     Parameters and errors are those of :func:`resolve`; scores may be empty.
     """
-    settled = tuple(_settle(line, 0, 0) for line in _ordered(lines, terms.payout))
-    return Resolution(round_id, "void", terms.hash, settled, _transfers(round_id, settled, at))
+    settled = tuple(_settle(line, 0, 0) for line in _ordered(lines, terms))
+    return Resolution(round_id, "void", _terms_hash(terms), settled, _transfers(round_id, settled, at))
+
+
+def _terms_hash(terms: PayoutTerms) -> str:
+    return canonical_hash(asdict(terms))
 
 
 def _ordered(lines: Sequence[StakeLine], terms: PayoutTerms) -> list[StakeLine]:

@@ -22,26 +22,22 @@ from staking.ledger import LedgerEntry, Transfer
 
 
 @dataclass(frozen=True, slots=True)
-class StakeBalance:
-    """What a model owns at a close.
+class Candidate:
+    """A model with a valid, timely submission, and what it owns at the close.
 
     Attributes
     ----------
     model_id : str
+    stake_atoms : int
+        The whole stake: the balance of ``stake:<model>`` plus that of every ``reserve:<round>:<model>`` of a round that has
+        not resolved.
     free_atoms : int
-        Balance of the account ``stake:<model>``.
-    held_atoms : int
-        Sum of the model's ``reserve:<round>:<model>`` accounts over all rounds that have not resolved.
+        The balance of ``stake:<model>`` alone.
     """
 
     model_id: str
+    stake_atoms: int
     free_atoms: int
-    held_atoms: int = 0
-
-    @property
-    def stake_atoms(self) -> int:
-        """The whole stake: free and held."""
-        return self.free_atoms + self.held_atoms
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +94,13 @@ def reservation(at_risk_atoms: int, clip_ppb: int) -> int:
     return -(-at_risk_atoms * clip_ppb // PPB)
 
 
-def close_stakes(balances: Iterable[StakeBalance], terms: PayoutTerms) -> tuple[AtRisk, ...]:
+def close_stakes(candidates: Iterable[Candidate], terms: PayoutTerms) -> tuple[AtRisk, ...]:
     """Freeze what a closing round puts at risk.
 
     Parameters
     ----------
-    balances : iterable of StakeBalance
-        The models with a valid, timely submission, each once, as of the close.
+    candidates : iterable of Candidate
+        Each model once, as of the close; in any order.
     terms : PayoutTerms
         The round's own.
 
@@ -114,14 +110,13 @@ def close_stakes(balances: Iterable[StakeBalance], terms: PayoutTerms) -> tuple[
         Sorted by model id; models with nothing at risk are left out.
     """
     frozen: dict[str, AtRisk] = {}
-    for balance in balances:
-        if balance.model_id in frozen:
-            raise InvariantBroken(Code.LEDGER_BROKEN, f"Model {balance.model_id} stands twice in one close.")
-        amount = at_risk(balance.stake_atoms, balance.free_atoms, terms.clip_ppb)
-        if balance.stake_atoms < terms.stake_min_atoms:
+    for one in candidates:
+        if one.model_id in frozen:
+            raise InvariantBroken(Code.LEDGER_BROKEN, f"Model {one.model_id} stands twice in one close.")
+        amount = at_risk(one.stake_atoms, one.free_atoms, terms.clip_ppb)
+        if one.stake_atoms < terms.stake_min_atoms:
             amount = 0
-        reserved = reservation(amount, terms.clip_ppb)
-        frozen[balance.model_id] = AtRisk(balance.model_id, balance.stake_atoms, amount, reserved)
+        frozen[one.model_id] = AtRisk(one.model_id, one.stake_atoms, amount, reservation(amount, terms.clip_ppb))
     return tuple(frozen[model] for model in sorted(frozen) if frozen[model].at_risk_atoms)
 
 
