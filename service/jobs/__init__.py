@@ -1,0 +1,1 @@
+"""The jobs: what falls due when, who runs it, and what wakes the runner."""

@@ -1,0 +1,225 @@
+"""The timetable: which step of the platform is due at which instant, as a pure function of an exchange calendar.
+
+It is not a scheduler and keeps nothing: the plan is written to the store by :mod:`service.jobs.plan` and worked off by
+:mod:`service.jobs.runner`. Live running and the replay read the same timetable.
+
+For each week, with s₀ the last session of the ISO week:
+
+1. ``open_round`` of each tournament, ``open_after_close_minutes`` after the close of s₀;
+2. ``close_round`` of each tournament, ``window_minutes`` after its opening and before the next session closes, so that s₀
+   stays the last session whose close precedes the round's close;
+3. ``rebalance`` of the fund at the later of the closes, ordered after them;
+4. ``score_round`` on each scored day k, once the close of s₀ + lag + k is known;
+5. ``resolve_round`` at the instant of the last score, ordered after it.
+
+For each session, ``settle_fund`` marks the book to that session's close.
+
+Rules are in exchange-local time, because sessions are; the due instants are aware UTC datetimes, so that a change of the clocks
+moves an instant and never drops or doubles one.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Protocol
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected
+from crowdalpha.ids import Tournament
+from market.calendars import SessionCalendar, to_instant
+
+PRIORITY = {
+    "settle_fund": 0,
+    "score_round": 10,
+    "resolve_round": 20,
+    "open_round": 30,
+    "close_round": 40,
+    "rebalance": 50,
+}
+"""Order among steps that fall due together: what is known is booked first, the fund decides last."""
+
+
+class Schedule(Protocol):
+    """When the rounds of one tournament open, close and are scored."""
+
+    @property
+    def open_after_close_minutes(self) -> int:
+        """Minutes from the close of s₀ to the round's opening."""
+
+    @property
+    def window_minutes(self) -> int:
+        """Minutes that the round takes submissions."""
+
+    @property
+    def score_days(self) -> tuple[int, ...]:
+        """Days k after s₀ + lag on which scores are computed; the horizon itself is always scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimetableRules:
+    """What the timetable needs beside the schedules.
+
+    Attributes
+    ----------
+    vendor_delay_minutes : int
+        Minutes after a close at which that session's prices are known.
+    settle_after_minutes, score_after_minutes : int
+        Minutes after prices are known at which the book is marked, and scores are computed.
+    lag_sessions, horizon_sessions : int
+        The target's window: a round can resolve when s₀ + lag + horizon is known.
+    """
+
+    vendor_delay_minutes: int = 60
+    settle_after_minutes: int = 15
+    score_after_minutes: int = 30
+    lag_sessions: int = 2
+    horizon_sessions: int = 20
+
+
+DEFAULT_RULES = TimetableRules()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One step that is due once.
+
+    Attributes
+    ----------
+    job : str
+        The step and its subject, as in ``open_round:signals:2016-01-08``; with ``due_at`` it is the occurrence's identity.
+    due_at : datetime
+        Aware UTC instant before which the step is not run.
+    payload : Mapping of str to str
+        What the step needs to find its subject: ``tournament`` and ``base_session``, or ``session``.
+    priority : int
+        Order among steps of the same instant, lowest first.
+    """
+
+    job: str
+    due_at: datetime
+    payload: Mapping[str, str] = field(hash=False)
+    priority: int
+
+    @property
+    def order(self) -> tuple[datetime, int, str, tuple[tuple[str, str], ...]]:
+        """The key by which occurrences are worked off."""
+        return self.due_at, self.priority, self.job, tuple(sorted(self.payload.items()))
+
+
+def occurrences(
+    calendar: SessionCalendar,
+    schedules: Mapping[Tournament, Schedule],
+    first: datetime,
+    last: datetime,
+    rules: TimetableRules = DEFAULT_RULES,
+) -> list[Planned]:
+    """Return what falls due, in the order in which it is to be run.
+
+    Parameters
+    ----------
+    calendar : SessionCalendar
+        Sessions of the exchange; it has to cover ``last``.
+    schedules : Mapping of Tournament to Schedule
+        The tournaments that run, each with its own hours.
+    first, last : datetime
+        Aware UTC. Rounds that open in [first, last] are planned, with those of their steps that are due up to ``last``;
+        so are the settlements that are due in [first, last].
+    rules : TimetableRules
+        Delays, and the target's window.
+
+    Returns
+    -------
+    list of Planned
+        Sorted by (due_at, priority, job, payload); no two share job and due_at.
+
+    Raises
+    ------
+    InputRejected
+        CALENDAR_END when the calendar ends before ``last``; SETTING_INVALID when a round would still be open at the next
+        session's close, or a scored day lies outside the horizon; DATE_INVALID when ``first`` is after ``last``.
+    """
+    if first > last:
+        raise InputRejected(Code.DATE_INVALID, "The first instant of a timetable is not after its last.")
+    if calendar.last_date < last.date():
+        raise InputRejected(Code.CALENDAR_END, f"The exchange calendar ends before {last:%Y-%m-%d}.")
+    for schedule in schedules.values():
+        _check(schedule, rules)
+    found = list(_settlements(calendar, first, last, rules))
+    # A round can open up to a week end after its base session closed.
+    since = max(calendar.first_date, (first - timedelta(days=7)).date())
+    for base in calendar.week_ends(since, last.date()):
+        found.extend(_week(calendar, base, schedules, first, rules))
+    return sorted((p for p in found if first <= p.due_at <= last), key=lambda p: p.order)
+
+
+def _check(schedule: Schedule, rules: TimetableRules) -> None:
+    days = schedule.score_days
+    if any(not 1 <= k <= rules.horizon_sessions for k in days):
+        raise InputRejected(Code.SETTING_INVALID, f"Scored days lie between 1 and {rules.horizon_sessions}.")
+    if schedule.open_after_close_minutes < 0 or schedule.window_minutes < 1:
+        raise InputRejected(
+            Code.SETTING_INVALID, "A round opens after the close of its base session and lasts a minute or more."
+        )
+
+
+def _settlements(calendar: SessionCalendar, first: datetime, last: datetime, rules: TimetableRules) -> Iterator[Planned]:
+    after = timedelta(minutes=rules.vendor_delay_minutes + rules.settle_after_minutes)
+    since = max(calendar.first_date, (first - timedelta(days=2)).date())
+    for session in calendar.sessions_between(since, last.date()):
+        yield _planned("settle_fund", "fund", calendar.close_at(session) + after, {"session": session.isoformat()})
+
+
+def _week(
+    calendar: SessionCalendar, base: date, schedules: Mapping[Tournament, Schedule], first: datetime, rules: TimetableRules
+) -> Iterator[Planned]:
+    """Yield the steps of the rounds with base session ``base``, if they open at or after ``first``."""
+    closes: list[datetime] = []
+    for tournament in sorted(schedules):
+        schedule = schedules[tournament]
+        opens_at = calendar.close_at(base) + timedelta(minutes=schedule.open_after_close_minutes)
+        if opens_at < first:
+            continue
+        closes_at = opens_at + timedelta(minutes=schedule.window_minutes)
+        _check_base(calendar, base, closes_at, tournament)
+        closes.append(closes_at)
+        subject = f"{tournament.label}:{base.isoformat()}"
+        payload = {"tournament": tournament.label, "base_session": base.isoformat()}
+        yield _planned("open_round", subject, opens_at, payload)
+        yield _planned("close_round", subject, closes_at, payload)
+        yield from _scores(calendar, base, schedule, subject, payload, rules)
+    if closes:
+        yield _planned("rebalance", f"fund:{base.isoformat()}", max(closes), {"base_session": base.isoformat()})
+
+
+def _check_base(calendar: SessionCalendar, base: date, closes_at: datetime, tournament: Tournament) -> None:
+    """Refuse a window in which another session closes: the round's s₀ would not be the week's last session."""
+    position = calendar.index_of(base)
+    following = [to_instant(c) for c in calendar.closes[position + 1 : position + 2]]
+    if following and closes_at > following[0]:
+        raise InputRejected(
+            Code.SETTING_INVALID, f"The {tournament.label} round of {base} would still be open when the next session closes."
+        )
+
+
+def _scores(
+    calendar: SessionCalendar,
+    base: date,
+    schedule: Schedule,
+    subject: str,
+    payload: Mapping[str, str],
+    rules: TimetableRules,
+) -> Iterator[Planned]:
+    """Yield the scorings of one round and its resolution, as far as the calendar reaches."""
+    after = timedelta(minutes=rules.vendor_delay_minutes + rules.score_after_minutes)
+    known = calendar.index_of(base) + rules.lag_sessions
+    for day in sorted({*schedule.score_days, rules.horizon_sessions}):
+        if known + day >= calendar.sessions.shape[0]:
+            return
+        due_at = to_instant(calendar.closes[known + day]) + after
+        yield _planned("score_round", subject, due_at, payload)
+        if day == rules.horizon_sessions:
+            yield _planned("resolve_round", subject, due_at, payload)
+
+
+def _planned(step: str, subject: str, due_at: datetime, payload: Mapping[str, str]) -> Planned:
+    return Planned(f"{step}:{subject}", due_at, dict(payload), PRIORITY[step])
