@@ -50,6 +50,8 @@ class Code(StrEnum):
     VALUE_LENGTH = "value_length", "A number has too many digits."
     VALUE_UNDERFLOW = "value_underflow", "A number is too small to be told from zero and was read as zero."
     NO_VARIANCE = "no_variance", "All values are equal: there is nothing to rank."
+    # Scores
+    SCORE_INPUT_INVALID = "score_input_invalid", "Arrays or tables that are to be scored do not fit each other."
     # Rounds, models, providers
     ROUND_UNKNOWN = "round_unknown", "There is no such round."
     ROUND_NOT_OPEN = "round_not_open", "The round does not take submissions now."
@@ -79,6 +81,7 @@ class Code(StrEnum):
     META_UNREADABLE = "meta_unreadable", "The metadata file cannot be read or lacks a column that is needed."
     DATE_OUTSIDE_PANEL = "date_outside_panel", "The date lies outside the price panel."
     DATE_INVALID = "date_invalid", "A date is written as YYYY-MM-DD, and the first is not after the last."
+    DATE_NOT_SESSION = "date_not_session", "The date is not a session of the exchange."
     HISTORY_TOO_SHORT = "history_too_short", "There is not enough history before the date."
     CALENDAR_END = "calendar_end", "The exchange calendar does not reach that far."
     MARKET_COVERAGE = "market_coverage", "Prices of too small a part of the universe are known."
