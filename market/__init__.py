@@ -1,0 +1,1 @@
+"""What the world did: calendars, price panels, universes, exposures, targets, and the numeric primitives of both sides."""

@@ -1,0 +1,133 @@
+"""The projection equals numpy's least squares where that is well conditioned (independent source), and leaves no exposure in
+any degenerate design: |b'r| <= 1e-10 |b| |r| for each column b, the intercept among them."""
+
+import numpy as np
+import pytest
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected
+from market.projection import orthonormal_basis, residualize
+
+SEED = 20240112
+N = 60
+
+
+def lstsq_residual(values, exposures):
+    design = np.column_stack([np.ones(len(exposures)), exposures])
+    fit = np.linalg.lstsq(design, values, rcond=1e-6)[0]
+    return values - design @ fit
+
+
+def assert_nothing_left(residual, exposures):
+    design = np.column_stack([np.ones(len(exposures)), exposures])
+    scale = np.linalg.norm(residual)
+    for column in design.T:
+        peak = np.abs(column).max()
+        if scale > 0 and peak > 0:
+            b = column / peak
+            assert abs(b @ residual) <= 1e-10 * np.linalg.norm(b) * scale
+
+
+def sectors(rng, n, k):
+    return np.eye(k)[rng.integers(0, k, n)]
+
+
+def degenerate_designs(rng):
+    normal = rng.normal(size=(N, 4))
+    yield "constant columns", np.column_stack([normal, np.full(N, 7.0), np.zeros(N), np.full(N, 0.1)])
+    yield "duplicates", np.column_stack([normal, normal[:, 0], -3 * normal[:, 1]])
+    yield "sums", np.column_stack([normal, normal[:, 0] + normal[:, 1] * 1e-3])
+    yield "all sectors", sectors(rng, N, 7)
+    yield "one asset a sector", np.eye(N)
+    yield "one asset a sector but two", np.eye(N)[:, : N - 2]
+    yield "more factors than assets", rng.normal(size=(N, 3 * N))
+    yield "no factor", np.zeros((N, 0))
+    yield "only zeros", np.zeros((N, 3))
+    yield "huge and tiny scales", normal * np.array([1e12, 1e-12, 1.0, 1e150])
+    yield "nearly equal columns", np.column_stack([normal, normal[:, 0] + 1e-9 * rng.normal(size=N)])
+    yield "barely equal columns", np.column_stack([normal, normal[:, 0] + 1e-13 * rng.normal(size=N)])
+    yield "large mean", normal + 1e8
+    yield "powers", np.vander(np.linspace(0, 1, N), 25)
+
+
+def test_equals_numpy_lstsq_where_well_conditioned():
+    print(f"seed {SEED}")
+    rng = np.random.default_rng(SEED)
+    for k in (1, 5, 20):
+        exposures = np.column_stack([rng.normal(size=(200, k)), sectors(rng, 200, 6)])
+        values = rng.normal(size=200)
+        np.testing.assert_allclose(residualize(values, exposures), lstsq_residual(values, exposures), atol=1e-12)
+        part = residualize(values, exposures, proportion=0.3)
+        want = values - 0.3 * (values - lstsq_residual(values, exposures))
+        np.testing.assert_allclose(part, want, atol=1e-12)
+
+
+def test_no_exposure_is_left_in_degenerate_designs():
+    print(f"seed {SEED}")
+    rng = np.random.default_rng(SEED)
+    for name, exposures in degenerate_designs(rng):
+        for scale in (1e-12, 1.0, 1e12):
+            values = scale * rng.normal(size=N)
+            residual = residualize(values, exposures)
+            print(name, scale)
+            assert np.isfinite(residual).all()
+            assert_nothing_left(residual, exposures)
+
+
+def test_a_value_that_is_explained_wholly_leaves_exact_zeros():
+    rng = np.random.default_rng(SEED)
+    values = rng.normal(size=N)
+    for exposures in (np.eye(N), rng.normal(size=(N, 2 * N)), values[:, None], np.column_stack([values * 1e9 + 3])):
+        np.testing.assert_array_equal(residualize(values, exposures), np.zeros(N))
+    np.testing.assert_array_equal(residualize(np.full(N, 0.1), np.zeros((N, 1))), np.zeros(N))
+
+
+def test_rows_are_projected_one_by_one_and_arguments_stay():
+    rng = np.random.default_rng(SEED)
+    exposures, values = rng.normal(size=(N, 5)), rng.normal(size=(8, N))
+    before = values.copy(), exposures.copy()
+    together = residualize(values, exposures)
+    for row, value in zip(together, values, strict=True):
+        np.testing.assert_allclose(row, residualize(value, exposures), atol=1e-14)
+    np.testing.assert_array_equal(values, before[0])
+    np.testing.assert_array_equal(exposures, before[1])
+
+
+def test_projecting_twice_changes_nothing():
+    rng = np.random.default_rng(SEED)
+    exposures = np.column_stack([sectors(rng, N, 5), rng.normal(size=(N, 3))])
+    once = residualize(rng.normal(size=N), exposures)
+    np.testing.assert_allclose(residualize(once, exposures), once, atol=1e-15)
+
+
+def test_basis_is_orthonormal_has_the_true_rank_and_adds_no_intercept():
+    rng = np.random.default_rng(SEED)
+    exposures = np.column_stack([rng.normal(size=(N, 3)), np.zeros(N)])
+    exposures = np.column_stack([exposures, exposures[:, 0] - 2 * exposures[:, 1]])
+    basis = orthonormal_basis(exposures)
+    assert basis.shape == (N, 3)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(3), atol=1e-14)
+    assert np.linalg.norm(np.ones(N) - basis @ (basis.T @ np.ones(N))) > 1.0
+
+
+def test_weighted_basis_is_orthonormal_under_the_weights_and_spans_the_same():
+    rng = np.random.default_rng(SEED)
+    exposures = np.column_stack([rng.normal(size=(N, 3)), sectors(rng, N, 4)])
+    weights = rng.random(N)
+    weights[:3] = 0.0
+    basis = orthonormal_basis(exposures, weights)
+    np.testing.assert_allclose(basis.T @ (weights[:, None] * basis), np.eye(basis.shape[1]), atol=1e-12)
+    joint = np.column_stack([basis, exposures])
+    assert np.linalg.matrix_rank(joint) == np.linalg.matrix_rank(exposures) == basis.shape[1]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(bad):
+    good = np.ones(4)
+    wrong = np.array([1.0, bad, 2.0, 3.0])
+    for values, exposures in ((wrong, good), (good, wrong)):
+        with pytest.raises(InputRejected) as caught:
+            residualize(values, exposures)
+        assert caught.value.code is Code.VALUE_NOT_FINITE
+    with pytest.raises(InputRejected):
+        orthonormal_basis(good[:, None], -good)
