@@ -14,7 +14,7 @@ A void round has step 3 only: everything goes back.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from crowdalpha.canonical import Plain, canonical_bytes, sha256_hex
+from crowdalpha.canonical import Plain, canonical_bytes, canonical_hash, sha256_hex
 from crowdalpha.codes import Code
 from crowdalpha.errors import InvariantBroken
 from crowdalpha.terms import PayoutTerms
