@@ -97,6 +97,8 @@ class Code(StrEnum):
     HOME_MISSING = "home_missing", "The home folder is not there or was never initialized."
     HOME_VERSION = "home_version", "The home folder was written by another format version."
     HOME_IN_USE = "home_in_use", "The home folder is in use, or not empty where a fresh one is needed."
+    BLOB_BROKEN = "blob_broken", "A stored file is gone, or its bytes do not have the hash that names it."
+    SIGNING_KEY = "signing_key", "The key that signs receipts cannot be used."
     DATABASE_UNAVAILABLE = "database_unavailable", "The database does not answer."
     KEY_INVALID = "key_invalid", "The API key is unknown or revoked."
     KEY_SCOPE = "key_scope", "The API key does not have the scope for this."
