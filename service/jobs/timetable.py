@@ -12,6 +12,9 @@ For each week, with s₀ the last session of the ISO week:
 4. ``score_round`` on each scored day k, once the close of s₀ + lag + k is known;
 5. ``resolve_round`` at the instant of the last score, ordered after it.
 
+Each round is a chain, and so is the fund: the steps of a chain run in order, each after the one before it is done, and a step
+that fails holds up its own chain and no other.
+
 For each session, ``settle_fund`` marks the book to that session's close.
 
 Rules are in exchange-local time, because sessions are; the due instants are aware UTC datetimes, so that a change of the clocks
@@ -19,7 +22,7 @@ moves an instant and never drops or doubles one.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
@@ -27,6 +30,7 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.ids import Tournament
 from market.calendars import SessionCalendar, to_instant
+from service.store.records import PlannedOccurrence
 
 PRIORITY = {
     "settle_fund": 0,
@@ -37,6 +41,9 @@ PRIORITY = {
     "rebalance": 50,
 }
 """Order among steps that fall due together: what is known is booked first, the fund decides last."""
+
+
+FUND_CHAIN = "fund"
 
 
 class Schedule(Protocol):
@@ -79,40 +86,13 @@ class TimetableRules:
 DEFAULT_RULES = TimetableRules()
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One step that is due once.
-
-    Attributes
-    ----------
-    job : str
-        The step and its subject, as in ``open_round:signals:2016-01-08``; with ``due_at`` it is the occurrence's identity.
-    due_at : datetime
-        Aware UTC instant before which the step is not run.
-    payload : Mapping of str to str
-        What the step needs to find its subject: ``tournament`` and ``base_session``, or ``session``.
-    priority : int
-        Order among steps of the same instant, lowest first.
-    """
-
-    job: str
-    due_at: datetime
-    payload: Mapping[str, str] = field(hash=False)
-    priority: int
-
-    @property
-    def order(self) -> tuple[datetime, int, str, tuple[tuple[str, str], ...]]:
-        """The key by which occurrences are worked off."""
-        return self.due_at, self.priority, self.job, tuple(sorted(self.payload.items()))
-
-
 def occurrences(
     calendar: SessionCalendar,
     schedules: Mapping[Tournament, Schedule],
     first: datetime,
     last: datetime,
     rules: TimetableRules = DEFAULT_RULES,
-) -> list[Planned]:
+) -> list[PlannedOccurrence]:
     """Return what falls due, in the order in which it is to be run.
 
     Parameters
@@ -129,8 +109,9 @@ def occurrences(
 
     Returns
     -------
-    list of Planned
-        Sorted by (due_at, priority, job, payload); no two share job and due_at.
+    list of PlannedOccurrence
+        Sorted by (due_at, priority, job, payload); no two share job and due_at. A job's name holds the step and its subject,
+        as in ``open_round:signals:2016-01-08``.
 
     Raises
     ------
@@ -149,7 +130,12 @@ def occurrences(
     since = max(calendar.first_date, (first - timedelta(days=7)).date())
     for base in calendar.week_ends(since, last.date()):
         found.extend(_week(calendar, base, schedules, first, rules))
-    return sorted((p for p in found if first <= p.due_at <= last), key=lambda p: p.order)
+    return sorted((p for p in found if first <= p.due_at <= last), key=order)
+
+
+def order(planned: PlannedOccurrence) -> tuple[datetime, int, str, tuple[tuple[str, str], ...]]:
+    """Return the key by which occurrences are worked off."""
+    return planned.due_at, planned.priority, planned.job, tuple(sorted(planned.payload.items()))
 
 
 def _check(schedule: Schedule, rules: TimetableRules) -> None:
@@ -162,16 +148,21 @@ def _check(schedule: Schedule, rules: TimetableRules) -> None:
         )
 
 
-def _settlements(calendar: SessionCalendar, first: datetime, last: datetime, rules: TimetableRules) -> Iterator[Planned]:
+def _settlements(
+    calendar: SessionCalendar, first: datetime, last: datetime, rules: TimetableRules
+) -> Iterator[PlannedOccurrence]:
     after = timedelta(minutes=rules.vendor_delay_minutes + rules.settle_after_minutes)
     since = max(calendar.first_date, (first - timedelta(days=2)).date())
     for session in calendar.sessions_between(since, last.date()):
-        yield _planned("settle_fund", "fund", calendar.close_at(session) + after, {"session": session.isoformat()})
+        payload = {"session": session.isoformat()}
+        yield PlannedOccurrence(
+            "settle_fund:fund", calendar.close_at(session) + after, payload, PRIORITY["settle_fund"], FUND_CHAIN
+        )
 
 
 def _week(
     calendar: SessionCalendar, base: date, schedules: Mapping[Tournament, Schedule], first: datetime, rules: TimetableRules
-) -> Iterator[Planned]:
+) -> Iterator[PlannedOccurrence]:
     """Yield the steps of the rounds with base session ``base``, if they open at or after ``first``."""
     closes: list[datetime] = []
     for tournament in sorted(schedules):
@@ -184,11 +175,12 @@ def _week(
         closes.append(closes_at)
         subject = f"{tournament.label}:{base.isoformat()}"
         payload = {"tournament": tournament.label, "base_session": base.isoformat()}
-        yield _planned("open_round", subject, opens_at, payload)
-        yield _planned("close_round", subject, closes_at, payload)
+        yield _step("open_round", subject, opens_at, payload)
+        yield _step("close_round", subject, closes_at, payload)
         yield from _scores(calendar, base, schedule, subject, payload, rules)
     if closes:
-        yield _planned("rebalance", f"fund:{base.isoformat()}", max(closes), {"base_session": base.isoformat()})
+        payload = {"base_session": base.isoformat()}
+        yield PlannedOccurrence(f"rebalance:fund:{base.isoformat()}", max(closes), payload, PRIORITY["rebalance"], FUND_CHAIN)
 
 
 def _check_base(calendar: SessionCalendar, base: date, closes_at: datetime, tournament: Tournament) -> None:
@@ -208,7 +200,7 @@ def _scores(
     subject: str,
     payload: Mapping[str, str],
     rules: TimetableRules,
-) -> Iterator[Planned]:
+) -> Iterator[PlannedOccurrence]:
     """Yield the scorings of one round and its resolution, as far as the calendar reaches."""
     after = timedelta(minutes=rules.vendor_delay_minutes + rules.score_after_minutes)
     known = calendar.index_of(base) + rules.lag_sessions
@@ -216,10 +208,10 @@ def _scores(
         if known + day >= calendar.sessions.shape[0]:
             return
         due_at = to_instant(calendar.closes[known + day]) + after
-        yield _planned("score_round", subject, due_at, payload)
+        yield _step("score_round", subject, due_at, payload)
         if day == rules.horizon_sessions:
-            yield _planned("resolve_round", subject, due_at, payload)
+            yield _step("resolve_round", subject, due_at, payload)
 
 
-def _planned(step: str, subject: str, due_at: datetime, payload: Mapping[str, str]) -> Planned:
-    return Planned(f"{step}:{subject}", due_at, dict(payload), PRIORITY[step])
+def _step(step: str, subject: str, due_at: datetime, payload: Mapping[str, str]) -> PlannedOccurrence:
+    return PlannedOccurrence(f"{step}:{subject}", due_at, payload, PRIORITY[step], subject)

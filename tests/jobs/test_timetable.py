@@ -10,7 +10,8 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.ids import Tournament
 from market.calendars import session_calendar
-from service.jobs.timetable import DEFAULT_RULES, Planned, TimetableRules, occurrences
+from service.jobs.timetable import DEFAULT_RULES, TimetableRules, occurrences, order
+from service.store.records import PlannedOccurrence as Planned
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def test_no_two_occurrences_share_job_and_instant() -> None:
     daily = Hours(score_days=tuple(range(1, 21)))
     planned = plan("2014-01-01", "2017-01-01", {Tournament.CLASSIC: daily, Tournament.SIGNALS: daily})
     assert len({(p.job, p.due_at) for p in planned}) == len(planned)
-    assert planned == sorted(planned, key=lambda p: p.order)
+    assert planned == sorted(planned, key=order)
 
 
 def test_a_round_is_scored_and_resolved_when_its_window_is_known() -> None:
@@ -137,3 +138,10 @@ def test_a_calendar_that_is_too_short_is_refused() -> None:
     with pytest.raises(InputRejected) as caught:
         plan("2027-01-04", "2028-01-04")
     assert caught.value.code == Code.CALENDAR_END
+
+
+def test_a_round_is_one_chain_and_the_fund_another() -> None:
+    planned = plan("2016-01-04", "2016-03-01")
+    of_round = [p for p in planned if p.chain == "signals:2016-01-08"]
+    assert [p.job.split(":")[0] for p in of_round] == ["open_round", "close_round", *["score_round"] * 4, "resolve_round"]
+    assert {p.job.split(":")[0] for p in planned if p.chain == "fund"} == {"settle_fund", "rebalance"}
