@@ -71,6 +71,7 @@ class Code(StrEnum):
     LEDGER_UNBALANCED = "ledger_unbalanced", "A transfer's entries do not sum to zero."
     LEDGER_BROKEN = "ledger_broken", "The ledger's hash chain or balances do not agree with its entries."
     PAYOUT_INPUT = "payout_input", "A payout was asked for with a score missing, or with a number out of its range."
+    TRANSFER_EXISTS = "transfer_exists", "A transfer of that id was posted before with other entries."
     TERMS_INVALID = "terms_invalid", "The payout terms contradict themselves or name an unknown score."
     ALREADY_RESOLVED = "already_resolved", "The round was resolved before with other inputs."
     # Market data
@@ -91,6 +92,7 @@ class Code(StrEnum):
     PROBLEM_INVALID = "problem_invalid", "The rebalance problem's arrays have wrong shapes or hold values that are not finite."
     SOLVER_FAILED = "solver_failed", "No solver gave a book that passed the checks."
     BACKTEST_NOT_EXPRESSIBLE = "backtest_not_expressible", "The second backtest engine cannot express this case."
+    FUND_DAY_EXISTS = "fund_day_exists", "The fund's day was recorded before with other numbers."
     # Settings, home, access
     SETTING_UNKNOWN = "setting_unknown", "There is no setting of that name."
     SETTING_INVALID = "setting_invalid", "A setting's value is of the wrong kind or out of range."
