@@ -1,0 +1,133 @@
+"""From a mandate and a decision's arrays to a rebalance problem.
+
+All units are brought to one rebalance period of ``mandate.sessions_per_rebalance`` sessions: an alpha over h sessions is scaled
+by period/h, variances per session are multiplied by the period, the fee on shorts likewise, and the one-off cost of a trade is
+charged at period/holding, because a position that is held for four periods pays for its trade with four periods of alpha.
+
+Three kinds of names are not free:
+
+- dead (delisted): closed by the market, exempt from the turnover limit;
+- frozen (halted, or without volume): pinned at what is held;
+- leaving (no longer in the universe): may only shrink towards zero.
+"""
+
+import numpy as np
+
+from market.arrays import BoolArray, FloatArray
+from portfolio.mandate import SESSIONS_PER_YEAR, Mandate
+from portfolio.problem import RebalanceProblem
+from portfolio.riskmodel import RiskModel
+
+BPS = 1e-4
+
+
+def build_problem(
+    mandate: Mandate,
+    risk_model: RiskModel,
+    alpha: FloatArray,
+    w0: FloatArray,
+    *,
+    alpha_horizon_sessions: int,
+    equity: float,
+    adv_dollars: FloatArray | None = None,
+    frozen: BoolArray | None = None,
+    leaving: BoolArray | None = None,
+    dead: BoolArray | None = None,
+) -> RebalanceProblem:
+    """State one rebalance of n assets.
+
+    Parameters
+    ----------
+    mandate : Mandate
+    risk_model : RiskModel
+        Per session, in the same order of assets.
+    alpha : (n,) float64
+        Expected return over ``alpha_horizon_sessions``; ignored for names that leave.
+    w0 : (n,) float64
+        Weights held now, fractions of equity.
+    alpha_horizon_sessions : int
+        Sessions that ``alpha`` speaks about.
+    equity : float
+        Capital now, in the panel's currency; positive.
+    adv_dollars : (n,) float64, optional
+        Average daily dollar volume. A name whose value is not a positive number is frozen. None: no volume limit and no impact.
+    frozen, leaving, dead : (n,) bool, optional
+        See the module; none by default.
+
+    Returns
+    -------
+    RebalanceProblem
+        Not checked yet: :func:`portfolio.solve` does that.
+    """
+    n = w0.shape[0]
+    none = np.zeros(n, dtype=bool)
+    frozen, leaving, dead = (none if mask is None else mask for mask in (frozen, leaving, dead))
+    if adv_dollars is not None:
+        frozen = frozen | ~(np.isfinite(adv_dollars) & (np.nan_to_num(adv_dollars) > 0))
+    period = mandate.sessions_per_rebalance
+    lower, upper = _position_bounds(mandate, w0, equity, adv_dollars, frozen, leaving)
+    band = _bands(mandate, risk_model.factor_kinds)
+    return RebalanceProblem(
+        alpha=np.where(leaving, 0.0, alpha) * (period / alpha_horizon_sessions),
+        B=risk_model.B,
+        F=risk_model.F * period,
+        D=risk_model.D * period,
+        w0=w0,
+        exposure_lower=-band,
+        exposure_upper=band,
+        factor_kinds=risk_model.factor_kinds,
+        position_lower=lower,
+        position_upper=upper,
+        gross_max=mandate.gross_max,
+        turnover_max=mandate.turnover_max,
+        half_spread=np.full(n, mandate.half_spread_bps * BPS * mandate.cost_amortization),
+        impact=_impact(mandate, risk_model, equity, adv_dollars, frozen),
+        borrow=np.full(n, mandate.borrow_bps_per_year * BPS * period / SESSIONS_PER_YEAR),
+        dead=dead,
+        risk_aversion=mandate.risk_aversion,
+        net_band=mandate.net_band,
+        relaxation=mandate.relaxation,
+    )
+
+
+def _bands(mandate: Mandate, kinds: tuple[str, ...]) -> FloatArray:
+    """Return the half-width of each factor's band, (k,); the intercept's is the dollar limit's business and has none."""
+    width = {
+        "market": np.inf,
+        "beta": mandate.beta_band,
+        "sector": mandate.sector_band,
+        "country": mandate.country_band,
+        "style": mandate.style_band,
+    }
+    return np.array([width[kind] for kind in kinds], dtype=np.float64)
+
+
+def _position_bounds(
+    mandate: Mandate,
+    w0: FloatArray,
+    equity: float,
+    adv_dollars: FloatArray | None,
+    frozen: BoolArray,
+    leaving: BoolArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Return lower and upper bounds, (n,) each; never empty, also when the holding has drifted beyond its cap."""
+    lower = np.where(leaving, np.clip(w0, -mandate.position_max, 0.0), -mandate.position_max)
+    upper = np.where(leaving, np.clip(w0, 0.0, mandate.position_max), mandate.position_max)
+    if adv_dollars is not None:
+        trade_max = np.where(frozen, 0.0, mandate.adv_participation_max * np.nan_to_num(adv_dollars) / equity)
+        # Where the volume limit cannot bring a drifted holding inside its cap, the nearest reachable weight is the cap.
+        lower, upper = np.clip(lower, w0 - trade_max, w0 + trade_max), np.clip(upper, w0 - trade_max, w0 + trade_max)
+    return np.where(frozen, w0, lower), np.where(frozen, w0, upper)
+
+
+def _impact(
+    mandate: Mandate, risk_model: RiskModel, equity: float, adv_dollars: FloatArray | None, frozen: BoolArray
+) -> FloatArray:
+    """Return the coefficient of |w − w0|^1.5, (n,): c·σ·√(equity/ADV), charged at the part of one period."""
+    if adv_dollars is None or mandate.impact_coefficient == 0.0:
+        return np.zeros(frozen.shape[0])
+    traded = np.where(frozen, 1.0, adv_dollars)
+    sigma = risk_model.total_volatility()
+    cost = mandate.impact_coefficient * sigma * np.sqrt(equity / traded) * mandate.cost_amortization
+    charged: FloatArray = np.where(frozen, 0.0, cost)
+    return charged

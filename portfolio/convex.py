@@ -1,0 +1,230 @@
+"""The one door to cvxpy: states a rebalance in the explicit form and asks one solver for a candidate.
+
+It judges nothing: a status is evidence, and the weights are a candidate that :mod:`portfolio.ladder` polishes and verifies.
+
+The statement keeps everything that couples assets in few rows, which is what makes it fast:
+
+1. one variable ``e = B'w`` serves the risk term ‖L'e‖² and the bands, so the dense block stands once; dummies enter as a
+   sparse matrix apart from the dense styles;
+2. one ``s ≥ |w|`` serves the gross limit and the borrow fee (short = (s − w)/2); one ``r ≥ |w − w0|`` serves turnover, spread
+   and impact;
+3. weights are counted in units of gross/n and the objective is divided by its largest term, so that numbers are O(1);
+4. sums and bands are tightened by a hair, so that the solver's own tolerance stays inside the limits.
+
+Without impact it is a quadratic program; the 3/2 power makes it a power-cone program, which only a conic solver takes. For a
+quadratic solver the power is replaced by a parabola with the same cost at a typical trade: an approximation, whose answer is
+verified against the same limits all the same.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from market.arrays import FloatArray
+from portfolio.problem import RebalanceProblem
+
+PIQP = "PIQP"
+CLARABEL = "CLARABEL"
+QP_SOLVERS = (PIQP, CLARABEL)
+CONE_SOLVERS = (CLARABEL, PIQP)
+
+TIGHTENING = {PIQP: 1e-8, CLARABEL: 1e-7}
+"""Relative tightening of limits on sums: a few times the violation that each solver was seen to leave."""
+SPARSE_BELOW = 0.34
+"""A factor column with a smaller share of non-zeros is passed as sparse."""
+PENALTY_FIRST = 1e2
+PENALTY_STEP = 10.0
+"""Price of one unit of relaxation in the scaled objective, times the step for each later kind: far above any limit's shadow
+price there (which is O(1)), and never so large that it drowns the objective in rounding."""
+EIGENVALUE_CUT = 1e-14
+"""Part of the largest eigenvalue of F below which a direction carries no risk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a solver said: weights (n,) float64 or None, its own status word, and how many iterations it took."""
+
+    weights: FloatArray | None
+    status: str
+    iterations: int = 0
+
+
+def _cvxpy() -> Any:
+    """Return the cvxpy module, loaded at first use; untyped, because it builds its names at run time."""
+    import cvxpy
+
+    return cvxpy
+
+
+def covariance_root(F: FloatArray) -> FloatArray:
+    """Return L, (k, rank), with LL' = F; eigenvalues that are negative by rounding count as zero."""
+    values, vectors = np.linalg.eigh((F + F.T) / 2)
+    keep = values > max(values[-1] * EIGENVALUE_CUT, 0.0) if values.size else np.zeros(0, dtype=bool)
+    root: FloatArray = vectors[:, keep] * np.sqrt(values[keep])
+    return root
+
+
+def _unit(p: RebalanceProblem) -> float:
+    """Return the weight that one unit of the scaled variables stands for."""
+    return p.gross_max / p.n if p.gross_max > 0 else 1.0
+
+
+def _money_scale(p: RebalanceProblem, unit: float) -> float:
+    """Return the factor that brings the objective to O(1): one over its largest natural term."""
+    gross = max(p.gross_max, np.finfo(np.float64).tiny)
+    spread_of_alpha = float(np.mean(np.abs(p.alpha - p.alpha.mean())))
+    factor_risk = float(np.trace(p.F)) / max(1, len(p.factor_kinds))
+    terms = (
+        spread_of_alpha * gross,
+        p.risk_aversion * float(np.mean(p.D)) * gross * unit,
+        p.risk_aversion * factor_risk * unit * unit,
+        float(np.mean(p.half_spread)) * gross,
+        float(np.mean(p.borrow)) * gross,
+    )
+    largest = max(terms)
+    return 1.0 / largest if largest > 0 else 1.0
+
+
+class _Statement:
+    """The variables, constraints and objective of one cvxpy problem, built step by step."""
+
+    def __init__(self, p: RebalanceProblem, solver: str, elastic: tuple[str, ...]) -> None:
+        cp = _cvxpy()
+
+        self.p, self.solver, self.elastic = p, solver, elastic
+        self.unit = _unit(p)
+        self.money = _money_scale(p, self.unit)
+        self.tight = TIGHTENING[solver]
+        self.x, self.s, self.r = cp.Variable(p.n), cp.Variable(p.n), cp.Variable(p.n)
+        self.e = cp.Variable(len(p.factor_kinds))
+        self.constraints: list[Any] = []
+        self.penalties: list[Any] = []
+
+    def slack(self, kind: str, size: int = 1) -> Any:
+        """Return a non-negative relaxation of ``kind``, priced by its place in the order; 0 when the kind is hard."""
+        if kind not in self.elastic:
+            return 0.0
+        cp = _cvxpy()
+        variable = cp.Variable(size, nonneg=True)
+        # One unit of slack is one unit of gross, so that the price does not depend on how weights are counted.
+        price = PENALTY_FIRST * PENALTY_STEP ** self.elastic.index(kind) * self.unit / max(self.p.gross_max, self.unit)
+        self.penalties.append(price * cp.sum(variable))
+        return variable
+
+    def add_bounds(self) -> None:
+        """Add net, caps, gross and turnover."""
+        cp = _cvxpy()
+
+        p, u, x, s, r = self.p, self.unit, self.x, self.s, self.r
+        held = p.w0 / u
+        net = cp.sum(x)
+        if p.net_band == 0.0:
+            self.constraints.append(net == 0)
+        else:
+            band = p.net_band * (1 - self.tight) / u
+            self.constraints += [net <= band, net >= -band]
+        self.constraints += [x >= p.position_lower / u, x <= p.position_upper / u]
+        self.constraints += [s >= x, s >= -x, r >= x - held, r >= held - x]
+        self.constraints.append(cp.sum(s) <= p.gross_max * (1 - self.tight) / u + self.slack("gross"))
+        self.constraints.append(cp.sum(r) <= p.turnover_max * (1 - self.tight) / u + self.slack("turnover"))
+
+    def add_exposures(self) -> None:
+        """Add e = B'w, sparse and dense columns apart, and the bands of each kind."""
+        import scipy.sparse as sp
+
+        p, u = self.p, self.unit
+        share = np.count_nonzero(p.B, axis=0) / max(1, p.n)
+        for columns in (np.flatnonzero(share < SPARSE_BELOW), np.flatnonzero(share >= SPARSE_BELOW)):
+            if columns.size:
+                block = p.B[:, columns].T
+                matrix = sp.csr_matrix(block) if share[columns[0]] < SPARSE_BELOW else block
+                self.constraints.append(matrix @ self.x == self.e[columns])
+        for kind in dict.fromkeys(p.factor_kinds):
+            self._add_bands(kind, u)
+
+    def _add_bands(self, kind: str, u: float) -> None:
+        p = self.p
+        rows, lower, upper = p.exposure_rows(kind), p.exposure_lower, p.exposure_upper
+        equal = np.flatnonzero(rows & (lower == upper))
+        if kind in self.elastic:
+            equal = equal[:0]
+        if equal.size:
+            self.constraints.append(self.e[equal] == lower[equal] / u)
+        inset = self.tight * np.where(np.isfinite(upper - lower), upper - lower, 1.0)
+        for bound, sign in ((upper, 1.0), (lower, -1.0)):
+            chosen = np.flatnonzero(rows & np.isfinite(bound))
+            chosen = chosen[~np.isin(chosen, equal)]
+            if chosen.size:
+                limit = (sign * bound[chosen] - inset[chosen]) / u
+                self.constraints.append(sign * self.e[chosen] <= limit + self.slack(kind, int(chosen.size)))
+
+    def objective(self) -> Any:
+        """Return the scaled objective to be maximized."""
+        cp = _cvxpy()
+
+        p, u, g = self.p, self.unit, self.money
+        risk = p.risk_aversion * g * u * u
+        root = covariance_root(p.F) * np.sqrt(risk)
+        value = (p.alpha * (u * g)) @ self.x - cp.sum_squares(cp.multiply(np.sqrt(risk * p.D), self.x))
+        if root.shape[1]:
+            value -= cp.sum_squares(root.T @ self.e)
+        value -= (p.half_spread * (u * g)) @ self.r
+        if np.any(p.borrow > 0):
+            value -= (p.borrow * (u * g) / 2) @ (self.s - self.x)
+        if p.has_impact:
+            value -= self._impact(cp)
+        for penalty in self.penalties:
+            value -= penalty
+        return value
+
+    def _impact(self, cp: Any) -> Any:
+        p, u = self.p, self.unit
+        price = p.impact * u**1.5 * self.money
+        costly = np.flatnonzero(price > 0)
+        if self.solver != PIQP and not self.elastic:
+            return price[costly] @ cp.power(self.r[costly], 1.5)
+        # A parabola that costs the same as the 3/2 power at a trade of four times the average.
+        typical = max(4.0 * p.turnover_max / p.n, 1e-9) / u
+        return cp.sum_squares(cp.multiply(np.sqrt(price[costly] / np.sqrt(typical)), self.r[costly]))
+
+
+def candidate(problem: RebalanceProblem, solver: str, elastic: tuple[str, ...] = ()) -> Candidate:
+    """Ask ``solver`` for a book.
+
+    Parameters
+    ----------
+    problem : RebalanceProblem
+        Checked, without dead names, with at least one asset.
+    solver : str
+        ``PIQP`` or ``CLARABEL``; PIQP sees impact as a parabola.
+    elastic : tuple of str
+        Kinds of limits that may be exceeded at a price, the cheapest first.
+
+    Returns
+    -------
+    Candidate
+        ``weights`` is None when the solver gave none or gave values that are not finite. Numerical trouble of any kind is a
+        status, never an exception.
+    """
+    cp = _cvxpy()
+
+    statement = _Statement(problem, solver, elastic)
+    statement.add_bounds()
+    if problem.factor_kinds:
+        statement.add_exposures()
+    program = cp.Problem(cp.Maximize(statement.objective()), statement.constraints)
+    try:
+        with warnings.catch_warnings():
+            # cvxpy warns of inaccurate answers; ours are verified whatever it says.
+            warnings.simplefilter("ignore")
+            program.solve(solver=solver)
+    except (cp.error.SolverError, ArithmeticError, ValueError, RuntimeError) as error:
+        return Candidate(None, f"{type(error).__name__}: {error}"[:200])
+    stats = program.solver_stats
+    iterations = int(stats.num_iters or 0) if stats is not None else 0
+    values = statement.x.value
+    if values is None or not np.isfinite(values).all():
+        return Candidate(None, str(program.status), iterations)
+    return Candidate(np.asarray(values, dtype=np.float64) * statement.unit, str(program.status), iterations)
