@@ -12,14 +12,13 @@ Usage: ``python scripts/generate_docs.py [PART …]``, all parts by default.
 # A script of its own, outside the packages: it prints.
 # ruff: noqa: T201
 
-import importlib
 import inspect
-import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -133,8 +132,8 @@ def root_command() -> Any:
     """Return the whole command line as one click command."""
     import typer
 
-    cli = importlib.import_module("service.cli")
-    app = getattr(cli, "app", None) or importlib.import_module("service.cli.app").app
+    from service.cli.app import app
+
     return typer.main.get_command(app)
 
 
@@ -177,20 +176,27 @@ def render_commands() -> str:
 # --- HTTP routes ---------------------------------------------------------------------------------------------------------
 
 
+def _walk(routes: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for route in routes:
+        if getattr(route, "endpoint", None) is not None:
+            yield prefix + route.path, route
+        elif hasattr(route, "original_router"):  # how FastAPI keeps a router that was included
+            yield from _walk(route.original_router.routes, prefix + route.include_context.prefix)
+        elif getattr(route, "routes", None):  # a mounted application
+            yield from _walk(route.routes, prefix + route.path)
+
+
 def routes() -> list[tuple[str, str, str]]:
     """Return (method, path, summary) of every route of the server, in the order of their paths."""
-    from starlette.routing import Route
+    from service.http.app import create_app
 
+    # Routes are laid without asking the platform anything; only the source of ids is looked up.
+    nobody: Any = SimpleNamespace(ids=SimpleNamespace(new=lambda: ""))
     found: dict[tuple[str, str], str] = {}
-    for package in ("service.http", "service.web"):
-        module = importlib.import_module(package)
-        for info in pkgutil.walk_packages(module.__path__, f"{package}."):
-            for value in vars(importlib.import_module(info.name)).values():
-                for route in getattr(value, "routes", None) or ():
-                    if isinstance(route, Route) and getattr(route, "include_in_schema", True):
-                        summary = (inspect.getdoc(route.endpoint) or "").split("\n\n")[0]
-                        for method in sorted((route.methods or set()) - {"HEAD", "OPTIONS"}):
-                            found[(method, route.path)] = summary
+    for path, route in _walk(create_app(nobody).routes, ""):
+        summary = (inspect.getdoc(route.endpoint) or "").split("\n\n")[0]
+        for method in sorted(set(getattr(route, "methods", None) or ()) - {"HEAD", "OPTIONS"}):
+            found[(method, path)] = summary
     return sorted(((m, p, s) for (m, p), s in found.items()), key=lambda r: (r[1], r[0]))
 
 
