@@ -1,0 +1,145 @@
+"""Churn: how much of a signal's order changed since the submission before, and what part of a payout that leaves.
+
+Churn is a change of ranks, between 0 (same order) and 2 (reversed); turnover, a change of weights, is another thing.
+
+1. Both signals are ranked and Gaussianized on their own universe and residualized against that universe's own exposures: an
+   order that moved with the factors alone is not held against a provider.
+2. Only the assets in both universes are compared. If they are fewer than 80 % of either universe, there is no usable history:
+   the answer is None, and everything is retained.
+3. Churn is one minus Spearman's correlation of the residuals.
+4. The retained part of a positive payout is 1 up to a threshold, then falls along a logistic curve; burns are not touched.
+
+The formulas agree with ``churn``, ``neutral_churn`` and ``neutral_churn_penalty`` of numerai-tools 0.7.2.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import InvariantBroken
+from market.arrays import FloatArray
+from market.projection import residualize
+from market.ranks import gaussianize, tie_kept_rank
+
+COMMON_SHARE_MIN = 0.8
+"""Least part of each universe that both must share for a comparison to mean anything."""
+
+CHURN_WITHOUT_ORDER = 1.0
+"""A signal without variance has no order that could have been kept: it counts as unrelated."""
+
+
+def churn(a: FloatArray, b: FloatArray) -> float:
+    """Return 1 − Spearman's correlation of two signals on the same assets.
+
+    Parameters
+    ----------
+    a, b : (n,) float64
+        Any scale; NaN not allowed. Ties share their mean rank.
+
+    Returns
+    -------
+    float
+        0 to 2; 1 when either is constant.
+
+    Examples
+    --------
+    >>> churn(np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0]))
+    2.0
+    """
+    return float(_churns(a[None, :], b[None, :])[0])
+
+
+def neutral_churn(
+    ranks_a: FloatArray,
+    ids_a: Sequence[str],
+    exposures_a: FloatArray,
+    ranks_b: FloatArray,
+    ids_b: Sequence[str],
+    exposures_b: FloatArray,
+) -> float | None:
+    """Return the churn between the factor-neutral parts of two signals of different rounds.
+
+    Parameters
+    ----------
+    ranks_a, ranks_b : (n_a,), (n_b,) float64
+        Signals on their universes, as :class:`signals.submission.Signal` holds them.
+    ids_a, ids_b : sequence of str
+        Asset ids of the two universes, without repetition, in any order.
+    exposures_a, exposures_b : (n_a, k_a), (n_b, k_b) float64
+        Exposures of each universe as known at that round's close.
+
+    Returns
+    -------
+    float or None
+        0 to 2; None when the universes share less than 80 % of either: no history, hence no penalty.
+    """
+    found = neutral_churns(ranks_a[None, :], ids_a, exposures_a, ranks_b[None, :], ids_b, exposures_b)
+    return None if found is None else float(found[0])
+
+
+def neutral_churns(
+    ranks_a: FloatArray,
+    ids_a: Sequence[str],
+    exposures_a: FloatArray,
+    ranks_b: FloatArray,
+    ids_b: Sequence[str],
+    exposures_b: FloatArray,
+) -> FloatArray | None:
+    """Return :func:`neutral_churn` for each of m models at once: (m, n_a) and (m, n_b) in, (m,) or None out."""
+    position_of = {label: i for i, label in enumerate(ids_b)}
+    pairs = [(i, position_of[label]) for i, label in enumerate(ids_a) if label in position_of]
+    if len(pairs) < COMMON_SHARE_MIN * max(len(ids_a), len(ids_b)) or not pairs:
+        return None
+    at_a, at_b = np.array(pairs, dtype=np.int64).T
+    rest_a = residualize(gaussianize(tie_kept_rank(ranks_a)), exposures_a)
+    rest_b = residualize(gaussianize(tie_kept_rank(ranks_b)), exposures_b)
+    return _churns(rest_a[:, at_a], rest_b[:, at_b])
+
+
+def retention(churn: float | None, threshold: float, slope: float) -> float:
+    """Return the part of a positive payout that a churn leaves.
+
+    Parameters
+    ----------
+    churn : float or None
+        0 to 2; None for no history.
+    threshold : float
+        Churn up to which everything is retained.
+    slope : float
+        Steepness of the fall beyond it, not negative.
+
+    Returns
+    -------
+    float
+        1 if churn ≤ threshold or None, else 2 / (1 + exp(slope · (churn − threshold))).
+
+    Raises
+    ------
+    InvariantBroken
+        For a churn outside 0 to 2, or NaN anywhere.
+
+    Examples
+    --------
+    >>> retention(None, 0.2, 10), retention(0.2, 0.2, 10), round(retention(0.3, 0.2, 10), 6)
+    (1.0, 1.0, 0.537883)
+    """
+    if churn is None:
+        return 1.0
+    if not (0.0 <= churn <= 2.0 and threshold >= 0.0 and slope >= 0.0):
+        raise InvariantBroken(Code.INTERNAL, f"A churn of {churn} with threshold {threshold} and slope {slope} cannot be.")
+    if churn <= threshold:
+        return 1.0
+    fall = math.exp(-slope * (churn - threshold))  # the negative exponent cannot overflow
+    return 2.0 * fall / (1.0 + fall)
+
+
+def _churns(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Spearman churn row by row; both (m, n)."""
+    x = tie_kept_rank(a) - 0.5
+    y = tie_kept_rank(b) - 0.5
+    scale = np.sqrt(np.sum(x * x, axis=1) * np.sum(y * y, axis=1))
+    ordered = scale > 0
+    correlation = np.sum(x * y, axis=1) / np.where(ordered, scale, 1.0)
+    return np.where(ordered, np.clip(1.0 - correlation, 0.0, 2.0), CHURN_WITHOUT_ORDER)

@@ -1,0 +1,1 @@
+"""The classic tournament: features, and the obfuscated data set made from them."""
