@@ -74,7 +74,19 @@ class _Reader:
 
     table: str = ""
     comments: list[str] = field(default_factory=list)
+    after_key: bool = False
     found: list[Setting] = field(default_factory=list)
+
+    def comment(self, text: str) -> None:
+        """Take a comment line; the first one behind a key begins a new comment."""
+        if self.after_key:
+            self.forget()
+        self.comments.append(text)
+
+    def forget(self) -> None:
+        """A blank line or a table ends what a comment is about."""
+        self.comments.clear()
+        self.after_key = False
 
 
 def _open_brackets(text: str) -> int:
@@ -89,25 +101,27 @@ def _split_comment(text: str) -> tuple[str, str]:
 
 
 def read_settings(path: Path) -> list[Setting]:
-    """Return the keys of a TOML file in their order, each with its comment (empty where there is none)."""
+    """Return the keys of a TOML file in their order; keys right below one another share the comment above them."""
     reader = _Reader()
     lines = iter(path.read_text(encoding="utf-8").splitlines())
     for line in lines:
         text = line.strip()
         table, key = TABLE_LINE.match(text), KEY_LINE.match(text)
         if text.startswith("#"):
-            reader.comments.append(text.lstrip("# "))
-            continue
-        if key and not table:
+            reader.comment(text.lstrip("# "))
+        elif table:
+            reader.table = table["table"].strip()
+            reader.forget()
+        elif key:
             value = key["value"]
             while _open_brackets(value) > 0:
                 value += " " + next(lines).strip()
             value, behind = _split_comment(value)
             name = f"{reader.table}.{key['key']}" if reader.table else key["key"]
             reader.found.append(Setting(name, value, " ".join([*reader.comments, behind]).strip()))
-        elif table:
-            reader.table = table["table"].strip()
-        reader.comments.clear()
+            reader.after_key = True
+        else:
+            reader.forget()
     return reader.found
 
 
