@@ -197,8 +197,11 @@ def write_locks() -> None:
     """Resolve both lock files anew; ``dev`` is held to the versions of ``run``."""
     uv = shutil.which("uv")
     if uv is None:
-        python = make_venv(ROOT / ".venv-lock")
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", f"uv=={UV_VERSION}"], check=True, env=environment())
+        scratch = ROOT / "build" / "lock-venv"
+        scratch.parent.mkdir(exist_ok=True)
+        python = make_venv(scratch)
+        command = [str(python), "-m", "pip", "install", f"uv=={UV_VERSION}"]
+        subprocess.run(command, check=True, env=environment(), capture_output=True)
         uv = str(python.parent / "uv")
     run, dev = (str(LOCKS[name].relative_to(ROOT)) for name in ("run", "dev"))
     shared = [uv, "pip", "compile", "pyproject.toml", *COMPILE, "--quiet"]
