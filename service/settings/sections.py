@@ -1,0 +1,220 @@
+"""The settings as values: one frozen dataclass a table of ``default.toml``, each field a key of the same name.
+
+The meaning of each key stands beside it in the file, and only there. Nothing here has a default: the file holds every key.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected
+from service.settings.places import named_file, refuse_unknown
+from service.settings.reading import Key, Kind, convert, flat
+
+_KINDS: dict[Any, Kind] = {int: "whole", float: "number", str: "text"}
+_PASSWORD = re.compile(r"://[^/@]*:[^/@]+@")
+SHARES_TOLERANCE = 1e-9
+"""Two decimal shares that sum to 1 may miss it by a rounding of binary fractions, and by no more."""
+
+
+def _bounded(minimum: int, maximum: int | None = None) -> Any:
+    return field(metadata={"minimum": minimum, "maximum": maximum})
+
+
+@dataclass(frozen=True, slots=True)
+class HomeSettings:
+    """Table ``home``."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """Table ``database``."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarketSettings:
+    """Table ``market``."""
+
+    calendar: str
+    vendor_delay_minutes: int = _bounded(0, 7 * 24 * 60)
+
+
+@dataclass(frozen=True, slots=True)
+class UniverseSettings:
+    """Table ``universe``."""
+
+    size: int = _bounded(2)
+    min_history_sessions: int = _bounded(2)
+    adv_window_sessions: int = _bounded(1)
+    stale_sessions_max: int = _bounded(0)
+
+
+@dataclass(frozen=True, slots=True)
+class TournamentSettings:
+    """Tables ``tournaments.signals`` and ``tournaments.classic``."""
+
+    terms: str
+    schedule: str
+
+
+@dataclass(frozen=True, slots=True)
+class TournamentsSettings:
+    """Table ``tournaments``: one field a tournament, named by its label."""
+
+    signals: TournamentSettings
+    classic: TournamentSettings
+
+
+@dataclass(frozen=True, slots=True)
+class MetamodelSettings:
+    """Table ``metamodel``."""
+
+    signals_share: float = _bounded(0, 1)
+    classic_share: float = _bounded(0, 1)
+    publish_min_providers: int = _bounded(1)
+
+
+@dataclass(frozen=True, slots=True)
+class FundSettings:
+    """Table ``fund``."""
+
+    mandate: str
+    initial_capital: float = _bounded(1)
+    risk_weeks: int = _bounded(2)
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """Table ``serve``."""
+
+    host: str
+    port: int = _bounded(1, 65_535)
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerSettings:
+    """Table ``scheduler``."""
+
+    lease_seconds: int = _bounded(1)
+    poll_seconds: int = _bounded(1)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsSettings:
+    """Table ``limits``."""
+
+    upload_bytes_max: int = _bounded(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a platform, checked.
+
+    Attributes
+    ----------
+    config_dir : Path
+        Folder they were read from; terms, schedules and mandates are looked up there. The other fields are the tables.
+    """
+
+    config_dir: Path
+    home: HomeSettings
+    database: DatabaseSettings
+    market: MarketSettings
+    universe: UniverseSettings
+    tournaments: TournamentsSettings
+    metamodel: MetamodelSettings
+    fund: FundSettings
+    serve: ServeSettings
+    scheduler: SchedulerSettings
+    limits: LimitsSettings
+
+    def __post_init__(self) -> None:
+        shares = self.metamodel.signals_share + self.metamodel.classic_share
+        if abs(shares - 1) > SHARES_TOLERANCE:
+            raise InputRejected(
+                Code.SETTING_INVALID, "The settings 'metamodel.signals_share' and 'metamodel.classic_share' must sum to 1."
+            )
+        for tournament in (self.tournaments.signals, self.tournaments.classic):
+            named_file(self.config_dir, "terms", tournament.terms)
+            named_file(self.config_dir, "schedules", tournament.schedule)
+        named_file(self.config_dir, "mandates", self.fund.mandate)
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> "Settings":
+        """Return settings with some values replaced, under the same checks as a file.
+
+        Parameters
+        ----------
+        overrides : mapping of dotted key to value
+            Such as ``{"universe.size": 200}``; text is read as from an environment variable.
+
+        Raises
+        ------
+        InputRejected
+            ``SETTING_UNKNOWN`` or ``SETTING_INVALID``.
+        """
+        values = flat({item.name: asdict(getattr(self, item.name)) for item in fields(self) if item.name != "config_dir"})
+        for name, value in overrides.items():
+            values[name] = override(name, value, "An override")
+        return from_values(values, self.config_dir)
+
+
+def schema_of(kind: type, prefix: str = "") -> dict[str, Key]:
+    """Return the dotted keys of a dataclass of settings and what each may hold."""
+    keys: dict[str, Key] = {}
+    hints = get_type_hints(kind)
+    for item in fields(kind):
+        hint = hints[item.name]
+        if isinstance(hint, type) and is_dataclass(hint):
+            keys |= schema_of(hint, f"{prefix}{item.name}.")
+        elif hint in _KINDS:
+            keys[f"{prefix}{item.name}"] = Key(_KINDS[hint], **item.metadata)
+    return keys
+
+
+SCHEMA = schema_of(Settings)
+"""Every setting by its dotted key."""
+
+
+def override(name: str, value: Any, where: str) -> Any:
+    """Return the checked value of one setting given outside a file; ``where`` is how errors call it."""
+    if name not in SCHEMA:
+        refuse_unknown(f"{where}: there is no setting '{name}'", name, SCHEMA)
+    return convert(value, SCHEMA[name], f"{where}: '{name}'", from_text=isinstance(value, str))
+
+
+def from_values(values: Mapping[str, Any], config_dir: Path) -> Settings:
+    """Build the settings from checked values by dotted key."""
+    tables = {
+        item.name: _build(get_type_hints(Settings)[item.name], values, f"{item.name}.")
+        for item in fields(Settings)
+        if item.name != "config_dir"
+    }
+    return Settings(config_dir, **tables)
+
+
+def _build(kind: type, values: Mapping[str, Any], prefix: str) -> Any:
+    hints = get_type_hints(kind)
+    return kind(
+        **{
+            item.name: _build(hints[item.name], values, f"{prefix}{item.name}.")
+            if is_dataclass(hints[item.name])
+            else values[f"{prefix}{item.name}"]
+            for item in fields(kind)
+        }
+    )
+
+
+def refuse_password(url: str, source: str) -> None:
+    """Refuse a database address with a password in a file: files are copied, committed and backed up."""
+    if _PASSWORD.search(url):
+        raise InputRejected(
+            Code.SETTING_INVALID,
+            f"{source}: 'database.url' holds a password; give the address in CROWDALPHA_DATABASE__URL instead.",
+        )

@@ -1,0 +1,91 @@
+"""Reads a preset of round terms from ``config/terms``: quoted decimals become integers, exactly.
+
+A preset is only where a round's terms come from. At opening they are copied into the round, and the file is not looked at
+again.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected
+from crowdalpha.terms import PAYING_KINDS, PayoutTerms, RoundTerms, ScoringTerms
+from service.settings.places import named_file
+from service.settings.reading import Key, check, read_toml
+
+_MULTIPLIER = "multiplier."
+_RATIO_DECIMALS = 9
+_TOKEN_DECIMALS = 18
+
+TERMS_SCHEMA: dict[str, Key] = {
+    "kinds": Key("texts"),
+    "horizon_sessions": Key("whole", minimum=1),
+    "lag_sessions": Key("whole", minimum=0),
+    "bin_shares_percent": Key("wholes", minimum=1, maximum=100),
+    "coverage_min": Key("exact", minimum=0, maximum=1, decimals=_RATIO_DECIMALS),
+    "ids_min": Key("whole", minimum=1),
+    "clip": Key("exact", minimum=0, maximum=1, decimals=_RATIO_DECIMALS),
+    "stake_threshold_tokens": Key("exact", minimum=0, decimals=_TOKEN_DECIMALS),
+    "budget_tokens": Key("exact", minimum=0, decimals=_TOKEN_DECIMALS),
+    "stake_min_tokens": Key("exact", minimum=0, decimals=_TOKEN_DECIMALS),
+    "retention": Key("text"),
+    "retention_threshold": Key("exact", minimum=0, maximum=2, decimals=_RATIO_DECIMALS, optional=True),
+    "retention_slope": Key("whole", minimum=0, optional=True),
+} | {f"{_MULTIPLIER}{kind}": Key("exact", decimals=_RATIO_DECIMALS, optional=True) for kind in PAYING_KINDS}
+"""Every key of a preset. The two of the retention may be left out where it is ``none``; at least one multiplier is needed."""
+
+
+def load_terms(name: str, config_dir: Path | None = None) -> RoundTerms:
+    """Read the preset ``name``.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file in ``terms/``, without its ending.
+    config_dir : Path, optional
+        Configuration folder; by default the one that came with the program.
+
+    Returns
+    -------
+    RoundTerms
+        Under the preset's name.
+
+    Raises
+    ------
+    InputRejected
+        ``SETTING_UNKNOWN``, ``SETTING_INVALID`` or ``TERMS_INVALID``, naming the file, and the key where one is at fault.
+    """
+    path = named_file(config_dir, "terms", name)
+    values = check(read_toml(path), TERMS_SCHEMA, str(path))
+    lacking = [key for key in ("retention_threshold", "retention_slope") if key not in values]
+    if values["retention"] != "none" and lacking:
+        raise InputRejected(Code.SETTING_INVALID, f"{path}: the setting '{lacking[0]}' is missing.")
+    try:
+        return RoundTerms(name, _scoring(values), _payout(values))
+    except InputRejected as error:
+        raise InputRejected(error.code, f"{path}: {error.message}") from error
+
+
+def _scoring(values: dict[str, Any]) -> ScoringTerms:
+    return ScoringTerms(
+        kinds=values["kinds"],
+        horizon_sessions=values["horizon_sessions"],
+        lag_sessions=values["lag_sessions"],
+        bin_shares_percent=values["bin_shares_percent"],
+        coverage_min_ppb=values["coverage_min"],
+        ids_min=values["ids_min"],
+    )
+
+
+def _payout(values: dict[str, Any]) -> PayoutTerms:
+    multipliers = {kind: values.get(f"{_MULTIPLIER}{kind}") for kind in PAYING_KINDS}
+    return PayoutTerms(
+        multipliers_ppb=tuple((kind, value) for kind, value in multipliers.items() if value is not None),
+        clip_ppb=values["clip"],
+        stake_threshold_atoms=values["stake_threshold_tokens"],
+        budget_atoms=values["budget_tokens"],
+        retention=values["retention"],
+        retention_threshold_ppb=values.get("retention_threshold", 0),
+        retention_slope=values.get("retention_slope", 0),
+        stake_min_atoms=values["stake_min_tokens"],
+    )
