@@ -208,7 +208,9 @@ def routes() -> list[tuple[str, str, str]]:
     nobody: Any = SimpleNamespace(ids=SimpleNamespace(new=lambda: ""))
     found: dict[tuple[str, str], str] = {}
     for path, route in _walk(create_app(nobody).routes, ""):
-        summary = (inspect.getdoc(route.endpoint) or "").split("\n\n")[0]
+        summary = (inspect.getdoc(route.endpoint) or "").split("\n\n")[0].replace("``", "`")
+        if path.endswith("/openapi.json"):
+            summary = "Give the machine-readable description of the routes under `/v1`."
         for method in sorted(set(getattr(route, "methods", None) or ()) - {"HEAD", "OPTIONS"}):
             found[(method, path)] = summary
     return sorted(((m, p, s) for (m, p), s in found.items()), key=lambda r: (r[1], r[0]))
