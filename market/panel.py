@@ -16,8 +16,8 @@ tells the truth. The delisting return is not part of the return arrays: who hold
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -192,6 +192,8 @@ class PanelView:
         ``raw``, ``split_adjusted`` or ``total_return``: of ``open`` and ``close``.
     flags : frozenset of str
         What a report must say of these data.
+    source : str
+        ``parquet``, ``synthetic`` or the name of another vendor.
     """
 
     instant: datetime
@@ -208,6 +210,7 @@ class PanelView:
     delisting_return: FloatArray
     price_basis: str
     flags: frozenset[str]
+    source: str
     _derived: _Derived = field(repr=False)
 
     @property
@@ -259,8 +262,6 @@ class PointInTimePanel:
 
     Attributes
     ----------
-    source : str
-        ``parquet`` or ``synthetic``.
     notes : mapping of str to int
         What was counted while the panel was built, such as rows left out.
 
@@ -357,8 +358,13 @@ class PointInTimePanel:
             delisting_return=readonly(np.where(visible, self.delisting_return, np.nan)),
             price_basis=self.price_basis,
             flags=self.flags,
+            source=self.source,
             _derived=self._derived,
         )
+
+    def with_flags(self, flags: Iterable[str]) -> "PointInTimePanel":
+        """Return the same panel with ``flags`` added to what a report must say of it."""
+        return replace(self, flags=self.flags | frozenset(flags))
 
     def content_hash(self) -> str:
         """Return the SHA-256 over everything that the panel says, in hexadecimal; equal panels have equal hashes."""
@@ -395,8 +401,9 @@ def build_panel(
     calendar: SessionCalendar,
     vendor_delay_minutes: int = 60,
     source: str = "parquet",
+    price_basis: str = "split_adjusted",
 ) -> PointInTimePanel:
     """Build a panel from a long price table; see :func:`market.pivot.build_panel`, which this calls."""
     from market.pivot import build_panel as build
 
-    return build(prices, meta, calendar, vendor_delay_minutes, source)
+    return build(prices, meta, calendar, vendor_delay_minutes, source, price_basis)

@@ -1,11 +1,13 @@
-"""From a long price table to a dense panel. Reads no file: the shell does.
+"""From a long price table to a dense panel, and back. Reads and writes no file: the shell does.
 
 1. Name every missing column at once.
 2. Turn tickers and dates into whole numbers; leave out, and count, rows that are no sessions or no prices.
 3. Refuse a table with two rows for one asset and session.
 4. Write each column into a (sessions × assets) array by position.
-5. Join the metadata by ticker. It is a snapshot, so the panel says ``static_lookahead``; the rows are a backfill, so it says
-   ``assumed``: ``known_at`` is the session's close plus the declared delay of the vendor.
+5. Join the metadata by ticker, delistings among them where the table dates them. They are a snapshot, so the panel says
+   ``static_lookahead``.
+6. Set ``known_at`` to the session's close plus the vendor's declared delay. The rows are a backfill, so the panel says
+   ``assumed``.
 """
 
 from collections.abc import Sequence
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
 PRICE_COLUMNS = ("ticker", "date", "open", "close", "adj_close", "volume")
 META_COLUMNS = ("ticker", "sector", "listing_country", "shares_out_approx")
 
+SPLIT_COLUMN = "split"
+"""Optional column of prices on a raw basis: new shares for each old one from this session on; 1 or empty for none."""
+
+DELISTING_COLUMNS = ("delisted_on", "delisting_return")
+"""Optional columns of the metadata: the session (ISO text, empty for none) that books the return, and that return."""
+
 
 class _Rows(NamedTuple):
     """A long table as numbers: ``code`` points into ``tickers``, which are sorted."""
@@ -40,7 +48,7 @@ class _Rows(NamedTuple):
         return _Rows(self.tickers, self.code[mask], self.day[mask], kept)
 
 
-def _as_table(data: Any, columns: Sequence[str], code: Code, what: str) -> Any:
+def _as_table(data: Any, columns: Sequence[str], optional: Sequence[str], code: Code, what: str) -> Any:
     import pyarrow as pa
 
     names = [str(name) for name in (data.column_names if isinstance(data, pa.Table) else data.columns)]
@@ -48,10 +56,11 @@ def _as_table(data: Any, columns: Sequence[str], code: Code, what: str) -> Any:
     if missing:
         findings = [Finding(code, f"The column {name} is missing.", column=name) for name in missing]
         raise InputRejected(code, f"The {what} lack the columns {', '.join(missing)}.", findings)
+    wanted = [*columns, *(name for name in optional if name in names)]
     if isinstance(data, pa.Table):
-        return data.select(list(columns))
+        return data.select(wanted)
     try:
-        return pa.Table.from_pandas(data[list(columns)], preserve_index=False)
+        return pa.Table.from_pandas(data[wanted], preserve_index=False)
     except pa.ArrowException as error:
         raise InputRejected(code, f"The {what} mix kinds of values in one column.") from error
 
@@ -93,14 +102,15 @@ def _ticker_codes(column: Any) -> tuple[StrArray, IntArray]:
 def _read(prices: Any) -> _Rows:
     import pyarrow as pa
 
-    table = _as_table(prices, PRICE_COLUMNS, Code.PRICES_COLUMNS, "prices")
+    table = _as_table(prices, PRICE_COLUMNS, (SPLIT_COLUMN,), Code.PRICES_COLUMNS, "prices")
     if table.num_rows == 0:
         raise InputRejected(Code.PRICES_INVALID, "The price table holds no row.")
     tickers, code = _ticker_codes(table.column("ticker"))
     days = _column(table, "date", pa.date32(), Code.PRICES_INVALID)
     if days.null_count:
         raise InputRejected(Code.PRICES_INVALID, f"{days.null_count} rows have no date.")
-    values = {name: _numbers(_column(table, name, pa.float64(), Code.PRICES_INVALID)) for name in PRICE_COLUMNS[2:]}
+    numeric = [name for name in table.column_names if name not in PRICE_COLUMNS[:2]]
+    values = {name: _numbers(_column(table, name, pa.float64(), Code.PRICES_INVALID)) for name in numeric}
     return _Rows(tickers, code, days.to_numpy(zero_copy_only=False).astype("datetime64[D]"), values)
 
 
@@ -134,37 +144,78 @@ def _clean(prices: Any, calendar: SessionCalendar) -> tuple[_Rows, IntArray, dic
     return _Rows(rows.tickers[present], code, rows.day, rows.values), at, notes
 
 
-def _meta_by_ticker(meta: Any, tickers: StrArray) -> dict[str, tuple[str, str, float]]:
-    """Sector, country and shares by ticker.
+class _About(NamedTuple):
+    """One row of the metadata."""
+
+    sector: str = UNKNOWN
+    country: str = UNKNOWN
+    shares: float = float("nan")
+    delisted_on: str = ""
+    delisting_return: float = float("nan")
+
+
+def _meta_by_ticker(meta: Any, tickers: StrArray) -> dict[str, _About]:
+    """The row of each ticker.
 
     A ticker may be listed in several countries: then the row of the country that most of the panel's tickers have is meant.
     """
     import pyarrow as pa
 
-    table = _as_table(meta, META_COLUMNS, Code.META_UNREADABLE, "metadata")
-    text = [_column(table, name, pa.string(), Code.META_UNREADABLE).to_pylist() for name in META_COLUMNS[:3]]
-    shares = _numbers(_column(table, META_COLUMNS[3], pa.float64(), Code.META_UNREADABLE))
+    table = _as_table(meta, META_COLUMNS, DELISTING_COLUMNS, Code.META_UNREADABLE, "metadata")
+    dated = all(name in table.column_names for name in DELISTING_COLUMNS)
+    words = [*META_COLUMNS[:3], *(DELISTING_COLUMNS[:1] if dated else ())]
+    numbers = [META_COLUMNS[3], *(DELISTING_COLUMNS[1:] if dated else ())]
+    text = {name: _column(table, name, pa.string(), Code.META_UNREADABLE).to_pylist() for name in words}
+    value = {name: _numbers(_column(table, name, pa.float64(), Code.META_UNREADABLE)).tolist() for name in numbers}
     known = set(tickers.tolist())
-    rows = [row for row in zip(*text, shares.tolist(), strict=True) if row[0] in known]
-    countries = [row[2] or UNKNOWN for row in rows]
+    rows = [i for i, ticker in enumerate(text["ticker"]) if ticker in known]
+    countries = [text["listing_country"][i] or UNKNOWN for i in rows]
     common = max(sorted(set(countries)), key=countries.count) if countries else UNKNOWN
-    found: dict[str, tuple[str, str, float]] = {}
-    for ticker, sector, country, share in rows:
-        if ticker not in found or (found[ticker][1] != common and country == common):
-            found[ticker] = (sector or UNKNOWN, country or UNKNOWN, share if share > 0 else np.nan)
+    found: dict[str, _About] = {}
+    for i, country in zip(rows, countries, strict=True):
+        ticker, shares = text["ticker"][i], value["shares_out_approx"][i]
+        if ticker not in found or (found[ticker].country != common and country == common):
+            gone = (text["delisted_on"][i] or "", value["delisting_return"][i]) if dated else ("", float("nan"))
+            found[ticker] = _About(text["sector"][i] or UNKNOWN, country, shares if shares > 0 else float("nan"), *gone)
     return found
 
 
-def _assets(tickers: StrArray, meta: Any) -> AssetTable:
-    found = {} if meta is None else _meta_by_ticker(meta, tickers)
-    rows = [found.get(ticker, (UNKNOWN, UNKNOWN, np.nan)) for ticker in tickers.tolist()]
+def _assets(tickers: StrArray, about: list[_About]) -> AssetTable:
     return AssetTable(
         asset_ids=tickers,
         tickers=tickers.copy(),
-        sectors=np.array([row[0] for row in rows], dtype=np.str_),
-        countries=np.array([row[1] for row in rows], dtype=np.str_),
-        shares=np.array([row[2] for row in rows], dtype=np.float64),
+        sectors=np.array([row.sector for row in about], dtype=np.str_),
+        countries=np.array([row.country for row in about], dtype=np.str_),
+        shares=np.array([row.shares for row in about], dtype=np.float64),
     )
+
+
+def _delistings(about: list[_About], sessions: DateArray) -> tuple[IntArray, FloatArray]:
+    """Row and return of each delisting; one after the last session is not known yet, an undated or worthless one is refused."""
+    index = np.full(len(about), NOT_DELISTED, dtype=np.int64)
+    returns = np.full(len(about), np.nan)
+    for i, row in enumerate(about):
+        if not row.delisted_on:
+            continue
+        try:
+            day = np.datetime64(row.delisted_on[:10], "D")
+        except ValueError as error:
+            raise InputRejected(Code.META_UNREADABLE, f"{row.delisted_on!r} is no date of a delisting.") from error
+        if not np.isfinite(row.delisting_return) or row.delisting_return < -1.0:
+            raise InputRejected(Code.META_UNREADABLE, f"A delisting on {day} has no return of -1 or more.")
+        at = int(np.searchsorted(sessions, day))
+        if at < sessions.shape[0]:
+            index[i], returns[i] = at, row.delisting_return
+    return index, returns
+
+
+def _dense(rows: _Rows, cells: IntArray, shape: tuple[int, int]) -> dict[str, FloatArray]:
+    out: dict[str, FloatArray] = {}
+    for name, column in rows.values.items():
+        flat = np.full(shape[0] * shape[1], 1.0 if name == SPLIT_COLUMN else np.nan)
+        flat[cells] = np.where(column > 0, column, 1.0) if name == SPLIT_COLUMN else column
+        out["splits" if name == SPLIT_COLUMN else name] = flat.reshape(shape)
+    return out
 
 
 def build_panel(
@@ -173,21 +224,23 @@ def build_panel(
     calendar: SessionCalendar,
     vendor_delay_minutes: int = 60,
     source: str = "parquet",
+    price_basis: str = "split_adjusted",
 ) -> PointInTimePanel:
     """Build a panel from a long price table.
 
     Parameters
     ----------
     prices : pyarrow.Table or pandas.DataFrame
-        Columns ticker, date (a date or ISO text), open, close (adjusted for splits), adj_close (for splits and dividends),
-        volume (shares). One row for each asset and session, in any order.
+        Columns ticker, date (a date or ISO text), open, close (on ``price_basis``), adj_close (adjusted for splits and
+        dividends), volume (shares), and optionally split. One row for each asset and session, in any order.
     meta : pyarrow.Table or pandas.DataFrame, optional
-        Columns ticker, sector, listing_country, shares_out_approx: an undated snapshot.
+        Columns ticker, sector, listing_country, shares_out_approx: an undated snapshot; and optionally delisted_on,
+        delisting_return.
     calendar : SessionCalendar
         Must cover every date of ``prices``; rounds need it to reach further.
     vendor_delay_minutes : int
         ``known_at`` is the session's close plus this.
-    source : str
+    source, price_basis : str
         Written into the panel.
 
     Returns
@@ -195,8 +248,8 @@ def build_panel(
     PointInTimePanel
         Sessions run from the first to the last date with a price, without gaps. ``notes`` counts ``rows_read``,
         ``rows_not_prices`` (an empty or non-positive price, a negative volume), ``rows_not_sessions`` and
-        ``assets_without_rows``. Flags: ``assumed``, ``survivors_only``, ``total_return_adjusted``, and ``static_lookahead``
-        when metadata were given.
+        ``assets_without_rows``. Flags: ``assumed``, ``total_return_adjusted``, ``survivors_only`` when no delisting is
+        known, and ``static_lookahead`` when metadata were given.
 
     Raises
     ------
@@ -209,23 +262,51 @@ def build_panel(
     n = rows.tickers.shape[0]
     cells = (at - first) * n + rows.code
     refuse_duplicates(cells, n, sessions, rows.tickers)
-    dense: dict[str, FloatArray] = {}
-    for name, column in rows.values.items():
-        flat = np.full(sessions.shape[0] * n, np.nan)
-        flat[cells] = column
-        dense[name] = flat.reshape(sessions.shape[0], n)
+    found = {} if meta is None else _meta_by_ticker(meta, rows.tickers)
+    about = [found.get(ticker, _About()) for ticker in rows.tickers.tolist()]
+    delisting_index, delisting_return = _delistings(about, sessions)
+    flags = {"assumed", "total_return_adjusted"} | ({"static_lookahead"} if meta is not None else set())
+    if (delisting_index == NOT_DELISTED).all():
+        flags.add("survivors_only")
     delay = np.timedelta64(vendor_delay_minutes, "m")
-    flags = {"assumed", "survivors_only", "total_return_adjusted"} | ({"static_lookahead"} if meta is not None else set())
     return PointInTimePanel(
-        assets=_assets(rows.tickers, meta),
+        assets=_assets(rows.tickers, about),
         calendar=calendar,
         sessions=sessions,
         known_at=(calendar.closes[first : last + 1] + delay).astype("datetime64[s]"),
-        **dense,
-        delisting_index=np.full(n, NOT_DELISTED, dtype=np.int64),
-        delisting_return=np.full(n, np.nan),
-        price_basis="split_adjusted",
+        **_dense(rows, cells, (sessions.shape[0], n)),
+        delisting_index=delisting_index,
+        delisting_return=delisting_return,
+        price_basis=price_basis,
         flags=frozenset(flags),
         source=source,
         notes=notes,
     )
+
+
+def to_tables(panel: PointInTimePanel) -> tuple[Any, Any]:
+    """Return a panel as the two long tables from which :func:`build_panel` makes it again.
+
+    Returns
+    -------
+    prices, meta : pyarrow.Table
+        Rows sorted by session, then asset. Flags, source, price basis and the vendor's delay are not in the tables.
+    """
+    import pyarrow as pa
+
+    row, asset = np.nonzero(np.isfinite(panel.close))
+    columns = {"open": panel.open, "close": panel.close, "adj_close": panel.adj_close, "volume": panel.volume}
+    if panel.splits is not None:
+        columns[SPLIT_COLUMN] = panel.splits
+    assets, gone = panel.assets, panel.delisting_index != NOT_DELISTED
+    days = np.where(gone, panel.sessions[panel.delisting_index].astype(str), "")
+    prices = {"ticker": assets.tickers[asset], "date": panel.sessions[row], **{k: v[row, asset] for k, v in columns.items()}}
+    meta = {
+        "ticker": assets.tickers,
+        "sector": assets.sectors,
+        "listing_country": assets.countries,
+        "shares_out_approx": assets.shares,
+        "delisted_on": days,
+        "delisting_return": panel.delisting_return,
+    }
+    return pa.table(prices), pa.table(meta)

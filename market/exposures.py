@@ -1,0 +1,272 @@
+"""Factor exposures as known on an evening: sector and country dummies, and styles from prices and volume.
+
+Not here: factor returns and covariances (``portfolio.riskmodel``). Decision instant: ``view.instant``; row t of a window is
+the last visible session.
+
+1. Cut the last year of total returns to the members; a session before the listing counts as missing.
+2. Compute each style's raw value; too few observations give NaN.
+3. Winsorize at the median ± 3 scaled median absolute deviations, fill NaN by the sector's median, standardize to mean 0 and
+   deviation 1 over the members.
+4. A dummy column stands for every sector present (and country, where there are several). Together they equal the intercept:
+   who projects must reveal the rank, as :mod:`market.projection` does.
+
+Styles:
+
+=============  =========================================================================================================
+beta           slope of 252 daily returns on the members' equal-weighted mean return
+size           log market capitalization; without shares, log median dollar volume of 252 sessions, moved to that scale
+momentum       log total return from t−252 to t−21 ("12-1")
+reversal       log total return of the last 21 sessions (a past return: a positive exposure is a recent winner)
+volatility     standard deviation of 63 daily returns less beta × mean return, so that it does not repeat beta
+liquidity      log median dollar volume of 63 sessions less its least-squares fit on size, so that it does not repeat size
+=============  =========================================================================================================
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected
+from market.arrays import BoolArray, FloatArray, IntArray, StrArray, readonly
+from market.panel import PanelView
+
+YEAR_SESSIONS = 252
+MONTH_SESSIONS = 21
+QUARTER_SESSIONS = 63
+
+OBSERVED_MIN_SHARE = 0.5
+"""A style whose window is less than half observed says more about the gaps than about the asset."""
+
+WINSOR_DEVIATIONS = 3.0
+"""In scaled median absolute deviations: beyond it lie bad ticks and events that a linear model must not follow."""
+
+MAD_TO_DEVIATION = 1.482602218505602
+"""1/Φ⁻¹(3/4): makes the median absolute deviation of a normal sample its standard deviation."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exposures:
+    """Loadings of a universe on named factors.
+
+    Attributes
+    ----------
+    names : tuple of str
+        ``sector:<name>``, ``country:<name>``, or a style's name.
+    kinds : tuple of str
+        ``sector``, ``country`` or ``style`` for each name.
+    values : (n, k) float64
+        Dummies are 0 or 1; styles have mean 0 and deviation 1 over the n members, or are all 0 where nothing varies. No NaN.
+    """
+
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    values: FloatArray
+
+    def style(self, name: str) -> FloatArray:
+        """Return the column (n,) of the factor ``name``; raises InputRejected ``not_found`` for an unknown one."""
+        if name not in self.names:
+            raise InputRejected(Code.NOT_FOUND, f"There is no factor {name!r} among {', '.join(self.names)}.")
+        return self.values[:, self.names.index(name)]
+
+    def columns(self, kind: str) -> FloatArray:
+        """Return the columns (n, m) of one kind, in the order of :attr:`names`; m may be 0."""
+        return self.values[:, [i for i, k in enumerate(self.kinds) if k == kind]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Year:
+    """The last year of a view, cut to the members. Missing returns are 0 in ``returns`` and False in ``observed``."""
+
+    returns: FloatArray  # (t, n)
+    observed: BoolArray  # (t, n)
+    market: FloatArray  # (t,) equal-weighted mean of the observed returns
+    dollar_volume: FloatArray  # (t, n)
+    market_cap: FloatArray  # (n,)
+    beta: FloatArray  # (n,)
+
+    def seen(self, rows: slice, wanted: int) -> BoolArray:
+        return np.asarray(self.observed[rows].sum(axis=0) >= OBSERVED_MIN_SHARE * wanted, dtype=np.bool_)
+
+
+def _year(view: PanelView, members: IntArray) -> _Year:
+    returns = view.total_returns()[-YEAR_SESSIONS:, members]
+    observed = ~np.isnan(returns)
+    returns = np.where(observed, returns, 0.0)
+    market = returns.sum(axis=1) / np.maximum(observed.sum(axis=1), 1)
+    return _Year(
+        returns=returns,
+        observed=observed,
+        market=market,
+        dollar_volume=view.dollar_volume()[-YEAR_SESSIONS:, members],
+        market_cap=view.market_cap()[-1, members],
+        beta=_slope(returns, observed, market),
+    )
+
+
+def _slope(returns: FloatArray, observed: BoolArray, market: FloatArray) -> FloatArray:
+    """Least-squares slope (n,) of each column on ``market`` over its own observed rows; NaN where too few."""
+    count = observed.sum(axis=0)
+    n = np.maximum(count, 1)
+    seen = observed.astype(np.float64)
+    mean = (market @ seen) / n
+    square = (market * market) @ seen
+    variance = square / n - mean * mean
+    covariance = (market @ returns) / n - mean * (returns.sum(axis=0) / n)
+    enough = (count >= OBSERVED_MIN_SHARE * YEAR_SESSIONS) & (variance > 0)
+    return np.where(enough, covariance / np.where(variance > 0, variance, 1.0), np.nan)
+
+
+def _log(values: FloatArray) -> FloatArray:
+    """Natural logarithm, NaN where there is none."""
+    return np.log(np.where(values > 0, values, np.nan))
+
+
+def _beta(year: _Year) -> FloatArray:
+    return year.beta
+
+
+def _size(year: _Year) -> FloatArray:
+    size = _log(year.market_cap)
+    lacking = np.isnan(size)
+    if lacking.any():
+        size = size.copy()
+        traded = _log(np.median(year.dollar_volume, axis=0))
+        both = ~lacking & ~np.isnan(traded)
+        shift = float(np.median((size - traded)[both])) if both.any() else 0.0
+        size[lacking] = traded[lacking] + shift
+    return size
+
+
+def _past_return(year: _Year, rows: slice, wanted: int) -> FloatArray:
+    # a factor of exactly zero would be a total loss, which ends a listing and is never a price
+    total = np.log(np.prod(1.0 + year.returns[rows], axis=0))
+    return np.where(year.seen(rows, wanted), total, np.nan)
+
+
+def _momentum(year: _Year) -> FloatArray:
+    return _past_return(year, slice(None, -MONTH_SESSIONS), YEAR_SESSIONS - MONTH_SESSIONS)
+
+
+def _reversal(year: _Year) -> FloatArray:
+    return _past_return(year, slice(-MONTH_SESSIONS, None), MONTH_SESSIONS)
+
+
+def _volatility(year: _Year) -> FloatArray:
+    rows = slice(-QUARTER_SESSIONS, None)
+    observed = year.observed[rows]
+    beta = np.where(np.isnan(year.beta), 1.0, year.beta)
+    residual = np.where(observed, year.returns[rows] - year.market[rows, None] * beta, 0.0)
+    count = np.maximum(observed.sum(axis=0), 1)
+    mean = residual.sum(axis=0) / count
+    deviation = np.sqrt(np.maximum((residual * residual).sum(axis=0) / count - mean * mean, 0.0))
+    return np.where(year.seen(rows, QUARTER_SESSIONS), deviation, np.nan)
+
+
+def _liquidity(year: _Year) -> FloatArray:
+    traded = _log(np.median(year.dollar_volume[-QUARTER_SESSIONS:], axis=0))
+    size = _size(year)
+    both = ~np.isnan(traded) & ~np.isnan(size)
+    if not both.any():
+        return traded
+    x, y = size[both] - size[both].mean(), traded[both] - traded[both].mean()
+    spread = float(x @ x)
+    out = np.full(traded.shape[0], np.nan)
+    out[both] = y - x * (float(x @ y) / spread if spread > 0 else 0.0)
+    return out
+
+
+_STYLES: Mapping[str, Callable[[_Year], FloatArray]] = {
+    "beta": _beta,
+    "size": _size,
+    "momentum": _momentum,
+    "reversal": _reversal,
+    "volatility": _volatility,
+    "liquidity": _liquidity,
+}
+
+DEFAULT_STYLES = tuple(_STYLES)
+
+
+def standardize(raw: FloatArray, groups: StrArray) -> FloatArray:
+    """Winsorize, fill by the group's median and standardize one style over a universe.
+
+    Parameters
+    ----------
+    raw : (n,) float64
+        Any scale; NaN is missing.
+    groups : (n,) str
+        The group, here the sector, whose median fills a gap; a group without any value takes the median of all.
+
+    Returns
+    -------
+    (n,) float64
+        Mean 0, standard deviation 1 (divisor n); all 0 where the values do not vary. No NaN.
+    """
+    known = ~np.isnan(raw)
+    if not known.any():
+        return np.zeros(raw.shape[0])
+    middle = float(np.median(raw[known]))
+    reach = WINSOR_DEVIATIONS * MAD_TO_DEVIATION * float(np.median(np.abs(raw[known] - middle)))
+    out = np.clip(raw, middle - reach, middle + reach) if reach > 0 else raw.copy()
+    for group in np.unique(groups[~known]):
+        inside = groups == group
+        values = out[inside & known]
+        out[inside & ~known] = np.median(values) if values.size else middle
+    out -= out.mean()
+    deviation = float(out.std())
+    # equal values have a deviation of rounding noise, which must not be blown up to one
+    if deviation <= 1e-12 * max(abs(middle), float(np.abs(out).max())):
+        return np.zeros(raw.shape[0])
+    return out / deviation
+
+
+def _dummies(labels: StrArray, kind: str) -> tuple[list[str], FloatArray]:
+    present, place = np.unique(labels, return_inverse=True)
+    return [f"{kind}:{name}" for name in present], np.eye(present.shape[0])[place]
+
+
+def compute_exposures(view: PanelView, members: IntArray, styles: Sequence[str] = DEFAULT_STYLES) -> Exposures:
+    """Compute the exposures of ``members`` from what ``view`` knows.
+
+    Parameters
+    ----------
+    view : PanelView
+        What was known at the decision instant.
+    members : (n,) int64
+        Positions on the panel's asset axis, the frozen universe.
+    styles : sequence of str
+        Which styles, in this order.
+
+    Returns
+    -------
+    Exposures
+        Sector dummies, country dummies where there are several countries, then the styles.
+
+    Raises
+    ------
+    InputRejected
+        ``history_too_short`` when less than a year is visible; ``setting_unknown`` for an unknown style;
+        ``universe_too_small`` for no member.
+    """
+    unknown = [name for name in styles if name not in _STYLES]
+    if unknown:
+        raise InputRejected(Code.SETTING_UNKNOWN, f"There is no style {', '.join(map(repr, unknown))}.")
+    if len(view.sessions) < YEAR_SESSIONS:
+        raise InputRejected(Code.HISTORY_TOO_SHORT, f"Exposures need {YEAR_SESSIONS} sessions; {len(view.sessions)} are known.")
+    if members.shape[0] == 0:
+        raise InputRejected(Code.UNIVERSE_TOO_SMALL, "Exposures of an empty universe do not exist.")
+    sectors, countries = view.assets.sectors[members], view.assets.countries[members]
+    names, dummies = _dummies(sectors, "sector")
+    kinds, blocks = ["sector"] * len(names), [dummies]
+    if np.unique(countries).shape[0] > 1:
+        more, dummies = _dummies(countries, "country")
+        names, kinds = names + more, kinds + ["country"] * len(more)
+        blocks.append(dummies)
+    year = _year(view, members)
+    blocks.append(
+        np.column_stack([standardize(_STYLES[name](year), sectors) for name in styles] or [np.zeros((len(members), 0))])
+    )
+    values = readonly(np.ascontiguousarray(np.hstack(blocks)))
+    return Exposures((*names, *styles), (*kinds, *(["style"] * len(styles))), values)
