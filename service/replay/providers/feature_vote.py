@@ -25,4 +25,5 @@ def feature_vote(data: ClassicInput, eras: int = 10_000) -> FloatArray:
 
 def feature_mean(data: ClassicInput) -> FloatArray:
     """Return the plain mean of the live features, (ids,) float64: the example file of every such tournament."""
-    return data.live.features.mean(axis=1)
+    mean: FloatArray = data.live.features.mean(axis=1)
+    return mean

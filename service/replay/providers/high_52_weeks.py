@@ -7,4 +7,5 @@ from service.replay.providers.window import StrategyInput
 def high_52_weeks(data: StrategyInput) -> FloatArray:
     """Return the last close over the highest close of the window, (assets,) float64 in (0, 1]."""
     closes = data.window.closes
-    return closes[-1] / closes.max(axis=0)
+    nearness: FloatArray = closes[-1] / closes.max(axis=0)
+    return nearness

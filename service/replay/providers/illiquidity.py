@@ -13,4 +13,5 @@ def illiquidity(data: StrategyInput, sessions: int = 126) -> FloatArray:
     traded = dollars > 0.0
     impact = np.divide(moves, dollars, out=np.zeros_like(moves), where=traded)
     days = traded.sum(axis=0)
-    return np.divide(impact.sum(axis=0), days, out=np.full(days.shape, np.nan), where=days > 0)
+    impact_mean: FloatArray = np.divide(impact.sum(axis=0), days, out=np.full(days.shape, np.nan), where=days > 0)
+    return impact_mean

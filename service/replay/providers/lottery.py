@@ -9,4 +9,5 @@ from service.replay.providers.window import StrategyInput
 def lottery(data: StrategyInput, sessions: int = 63, largest: int = 5) -> FloatArray:
     """Return minus the mean of the ``largest`` daily returns, (assets,) float64."""
     returns = data.window.returns[-sessions:]
-    return -np.partition(returns, -largest, axis=0)[-largest:].mean(axis=0)
+    dullness: FloatArray = -np.partition(returns, -largest, axis=0)[-largest:].mean(axis=0)
+    return dullness

@@ -6,4 +6,5 @@ from service.replay.providers.window import StrategyInput
 
 def low_volatility(data: StrategyInput, sessions: int = 252) -> FloatArray:
     """Return minus the standard deviation of daily returns, (assets,) float64."""
-    return -data.window.returns[-sessions:].std(axis=0)
+    quiet: FloatArray = -data.window.returns[-sessions:].std(axis=0)
+    return quiet

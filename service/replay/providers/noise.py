@@ -7,7 +7,7 @@ from service.replay.providers.window import StrategyInput
 
 def noise(data: StrategyInput) -> FloatArray:
     """Return one uniform random number for each asset, (assets,) float64."""
-    return data.rng.random(data.members.shape[0])
+    return data.rng.random(len(data.members))
 
 
 def classic_noise(data: ClassicInput) -> FloatArray:

@@ -31,4 +31,5 @@ def oracle(data: StrategyInput, panel: "PointInTimePanel") -> FloatArray:
         raise InputRejected(Code.REQUEST_INVALID, "An oracle exists for the synthetic market only.")
     from market.synthetic import oracle_scores
 
-    return oracle_scores(panel, data.view.last_session, data.members, data.rng)
+    scores: FloatArray = oracle_scores(panel, data.view.last_session, data.members, data.rng)
+    return scores

@@ -16,4 +16,5 @@ def residual_momentum(data: StrategyInput, sessions: int = 252, skip_sessions: i
     for sector in np.unique(data.window.sectors):
         inside = data.window.sectors == sector
         residual[:, inside] = returns[:, inside] - returns[:, inside].mean(axis=1, keepdims=True)
-    return residual.mean(axis=0) / np.maximum(residual.std(axis=0), RISK_MIN)
+    steadiness: FloatArray = residual.mean(axis=0) / np.maximum(residual.std(axis=0), RISK_MIN)
+    return steadiness

@@ -7,4 +7,5 @@ from service.replay.providers.window import StrategyInput
 def reversal(data: StrategyInput, sessions: int = 21) -> FloatArray:
     """Return minus the total return of the last ``sessions``, (assets,) float64."""
     closes = data.window.closes
-    return 1.0 - closes[-1] / closes[-1 - sessions]
+    fall: FloatArray = 1.0 - closes[-1] / closes[-1 - sessions]
+    return fall

@@ -43,7 +43,8 @@ def ridge(
     live = data.live.features[:, chosen]
     past = data.archive.last(eras)
     if len(past) < ERAS_MIN:
-        return live.mean(axis=1)
+        mean: FloatArray = live.mean(axis=1)
+        return mean
     gram = np.sum([era.gram for era in past], axis=0)[np.ix_(chosen, chosen)]
     cross = np.sum([era.cross for era in past], axis=0)[chosen]
     rows = sum(era.rows for era in past)

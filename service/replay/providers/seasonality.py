@@ -7,4 +7,5 @@ from service.replay.providers.window import StrategyInput
 def seasonality(data: StrategyInput, month_sessions: int = 21) -> FloatArray:
     """Return the total return of the month that started a year ago, (assets,) float64."""
     closes = data.window.closes
-    return closes[month_sessions] / closes[0] - 1.0
+    month: FloatArray = closes[month_sessions] / closes[0] - 1.0
+    return month

@@ -14,4 +14,5 @@ def skewness(data: StrategyInput, sessions: int = 252) -> FloatArray:
     returns = data.window.returns[-sessions:]
     centred = returns - returns.mean(axis=0)
     spread = np.maximum(centred.std(axis=0), RISK_MIN)
-    return -np.mean((centred / spread) ** 3, axis=0)
+    left_tail: FloatArray = -np.mean((centred / spread) ** 3, axis=0)
+    return left_tail

@@ -8,4 +8,5 @@ from service.replay.providers.window import StrategyInput
 
 def steady_trend(data: StrategyInput, sessions: int = 252, skip_sessions: int = 21) -> FloatArray:
     """Return the part of sessions that rose less the part that fell, (assets,) float64 in -1 to 1."""
-    return np.sign(data.window.returns[-sessions : -skip_sessions or None]).mean(axis=0)
+    share: FloatArray = np.sign(data.window.returns[-sessions : -skip_sessions or None]).mean(axis=0)
+    return share

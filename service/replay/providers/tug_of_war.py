@@ -7,4 +7,5 @@ from service.replay.providers.window import StrategyInput
 def tug_of_war(data: StrategyInput, sessions: int = 126) -> FloatArray:
     """Return the mean intraday less the mean overnight return, (assets,) float64."""
     window = data.window
-    return window.intraday[-sessions:].mean(axis=0) - window.overnight[-sessions:].mean(axis=0)
+    pull: FloatArray = window.intraday[-sessions:].mean(axis=0) - window.overnight[-sessions:].mean(axis=0)
+    return pull

@@ -1,0 +1,115 @@
+"""Lists that only the command line shows: models, stakes, the ledger. Each reads one snapshot and returns plain rows."""
+
+from typing import Any
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected
+from service.context import Platform
+
+
+def model_rows(platform: Platform) -> list[dict[str, Any]]:
+    """Return one row a model, by name: provider, tournament, when it was created, its whole stake in tokens."""
+    from service.store import models
+
+    with platform.store.read() as connection:
+        rows = _stakes(connection, models.list_models(connection))
+    return [{name: row[name] for name in ("model", "provider", "tournament", "stake_tokens", "created_at")} for row in rows]
+
+
+def stake_rows(platform: Platform, model_name: str | None) -> list[dict[str, Any]]:
+    """Return one row a model, or only that of ``model_name``: what is free, what rounds hold, and the sum, in tokens.
+
+    Raises
+    ------
+    InputRejected
+        ``model_unknown``.
+    """
+    from service.store import models
+
+    with platform.store.read() as connection:
+        if model_name is None:
+            chosen = models.list_models(connection)
+        else:
+            model = models.model_by_name(connection, model_name)
+            if model is None:
+                raise InputRejected(Code.MODEL_UNKNOWN, f"There is no model '{model_name[:40]}'.")
+            chosen = [model]
+        rows = _stakes(connection, chosen)
+    names = ("model", "provider", "tournament", "free_tokens", "held_tokens", "stake_tokens")
+    return [{name: row[name] for name in names} for row in rows]
+
+
+def balance_rows(platform: Platform) -> list[dict[str, Any]]:
+    """Return one row an account, by its name, with owners spelled out: what it holds, in tokens."""
+    from service.store import ledger
+    from staking import format_amount
+
+    with platform.store.read() as connection:
+        names = _owner_names(connection)
+        balances = ledger.balances(connection)
+    rows = [{"account": _readable(account, names), "tokens": format_amount(atoms)} for account, atoms in balances.items()]
+    return sorted(rows, key=lambda row: row["account"])
+
+
+def transfer_rows(platform: Platform, last: int) -> list[dict[str, Any]]:
+    """Return one row a transfer, the newest ``last`` of them, newest first: when, what, for what, how many tokens."""
+    from service.store import ledger
+    from staking import format_amount
+
+    with platform.store.read() as connection:
+        records = ledger.history(connection, limit=last)
+    return [
+        {
+            "sequence": record.sequence,
+            "at": record.transfer.at,
+            "kind": record.transfer.kind,
+            "reference": record.transfer.reference,
+            "tokens": format_amount(sum(max(entry.amount_atoms, 0) for entry in record.transfer.entries)),
+            "hash": record.hash,
+        }
+        for record in records
+    ]
+
+
+def ledger_state(platform: Platform) -> dict[str, Any]:
+    """Return how many transfers there are, the hash of the last, and every problem that a full check finds."""
+    from service.store import ledger
+
+    with platform.store.read() as connection:
+        head = ledger.head(connection)
+        problems = ledger.verify(connection)
+    return {"transfers": head.sequence, "head": head.hash, "problems": problems}
+
+
+def _owner_names(connection: Any) -> dict[str, str]:
+    from service.store import models, providers
+
+    return {p.id: p.name for p in providers.list_providers(connection)} | {m.id: m.name for m in models.list_models(connection)}
+
+
+def _readable(account: str, names: dict[str, str]) -> str:
+    """Return an account's name with the ids of providers and models replaced by their names."""
+    return ":".join(names.get(part, part) for part in account.split(":"))
+
+
+def _stakes(connection: Any, chosen: list[Any]) -> list[dict[str, Any]]:
+    from service.store import ledger, providers
+    from service.workflows.stakes import held_atoms
+    from staking import format_amount, stake_account
+
+    owners = {provider.id: provider.name for provider in providers.list_providers(connection)}
+    rows = []
+    for model in chosen:
+        free, held = ledger.balance(connection, stake_account(model.id)), held_atoms(connection, model.id)
+        rows.append(
+            {
+                "model": model.name,
+                "provider": owners[model.provider_id],
+                "tournament": model.tournament.label,
+                "free_tokens": format_amount(free),
+                "held_tokens": format_amount(held),
+                "stake_tokens": format_amount(free + held),
+                "created_at": model.created_at.isoformat(),
+            }
+        )
+    return rows

@@ -1,0 +1,258 @@
+"""Tables on the terminal: the end of a season, and plain lists and details of anything else. It computes nothing.
+
+What a season ends with is ``reports/summary.json``; :func:`print_summary` shows that file's values, so that the screen never
+says more than the file. A value that a summary does not have is left out, one that is None is a dash.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+LEADERBOARD_SHOWN = 60
+"""More than any crowd of a replay; a real platform's leaderboard is read on its page."""
+
+POSITIONS_SHOWN = 4
+"""On each side of a book; more would not be one line, and ``_flat`` would break the mapping up."""
+
+DASH = "–"
+WIDTH_MIN = 120
+"""A leaderboard needs this many columns; where there is no terminal to measure, lines may be as long."""
+
+PROVIDER_COLUMNS = (
+    ("provider", "provider"),
+    ("staked", "staked"),
+    ("paid", "paid"),
+    ("burned", "burned"),
+    ("net", "net"),
+    ("retention_mean", "retention"),
+)
+
+
+def console() -> Console:
+    """Return the console for results: standard output, wide enough for our tables where it is no terminal."""
+    out = Console()
+    return out if out.is_terminal else Console(width=max(out.width, WIDTH_MIN), soft_wrap=True)
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Turn a spinner on standard error for as long as the block runs; nothing where that is no terminal."""
+    out = Console(stderr=True)
+    if not out.is_terminal:
+        yield
+        return
+    with out.status(Text(text)):
+        yield
+
+
+def print_summary(data: Mapping[str, Any], paths: Any) -> None:
+    """Print what a season came to.
+
+    Parameters
+    ----------
+    data : mapping
+        ``summary.json`` as it was written.
+    paths : mapping of str to path, or sequence of paths
+        The files that were written, the tear sheet among them.
+    """
+    out = console()
+    _print_rounds(out, data)
+    _print_leaderboard(out, data.get("leaderboard", []))
+    _print_providers(out, data.get("providers", []))
+    for title, key in (("stake flows", "stake_flows"), ("meta-model", "meta_model"), ("fund", "fund")):
+        if data.get(key):
+            _print_figures(out, title, data[key])
+    for name, path in _named(paths):
+        out.print(Text.assemble((f"{name}  ", "bold"), str(path)), soft_wrap=True)
+
+
+def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print mappings that share their keys as a table; a nested value is shown on one line."""
+    out = console()
+    if not rows:
+        out.print(Text(f"no {title}"))
+        return
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = _table(title)
+    for name in names:
+        table.add_column(_words(name), justify="right" if all(_is_number(row.get(name)) for row in rows) else "left")
+    for row in rows:
+        table.add_row(*(Text(cell(row.get(name))) for name in names))
+    out.print(table)
+
+
+def print_figures(title: str, figures: Mapping[str, Any]) -> None:
+    """Print a mapping as names and values; nested mappings are flattened."""
+    _print_figures(console(), title, figures)
+
+
+def print_detail(title: str, detail: Mapping[str, Any]) -> None:
+    """Print a mapping: its plain values as figures, then each list of mappings as a table of its own."""
+    tables = {k: v for k, v in detail.items() if isinstance(v, list) and v and all(isinstance(i, Mapping) for i in v)}
+    print_figures(title, {k: v for k, v in detail.items() if k not in tables})
+    for name, rows in tables.items():
+        print_rows(_words(name), rows)
+
+
+def print_book(title: str, asset_ids: Any, weights: Any, evidence: Mapping[str, Any]) -> None:
+    """Print a decided book: its sums, its largest positions on both sides, and what the solver's verdict rests on.
+
+    Parameters
+    ----------
+    title : str
+    asset_ids, weights : (n,) arrays
+        Names and fractions of equity.
+    evidence : mapping
+        Plain values; those that are lists or mappings of many entries are left to ``--json``.
+    """
+    book = sorted(zip([str(a) for a in asset_ids], [float(w) for w in weights], strict=True), key=lambda pair: pair[1])
+    held = [pair for pair in book if pair[1] != 0.0]
+    figures: dict[str, Any] = {
+        "positions": len(held),
+        "gross": sum(abs(w) for _, w in held),
+        "net": sum(w for _, w in held),
+        "largest long": {name: weight for name, weight in held[: -POSITIONS_SHOWN - 1 : -1] if weight > 0.0} or None,
+        "largest short": {name: weight for name, weight in held[:POSITIONS_SHOWN] if weight < 0.0} or None,
+    }
+    figures |= {name: value for name, value in evidence.items() if not isinstance(value, list | tuple | Mapping)}
+    print_figures(title, figures)
+
+
+def cell(value: Any) -> str:
+    """Return a value as a person reads it: a float with four significant digits, a list joined, None a dash.
+
+    Examples
+    --------
+    >>> cell(0.0123456), cell(None), cell(["a", "b"]), cell(True)
+    ('0.01235', '–', 'a, b', 'yes')
+    """
+    if value is None:
+        return DASH
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e6 else f"{value:,.0f}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {cell(item)}" for key, item in value.items()) or DASH
+    if isinstance(value, list | tuple):
+        return ", ".join(cell(item) for item in value) or DASH
+    return str(value)
+
+
+def _print_rounds(out: Console, data: Mapping[str, Any]) -> None:
+    figures: dict[str, Any] = {"seed": data.get("seed"), "models": data.get("models")}
+    for tournament, states in dict(data.get("rounds", {})).items():
+        figures[f"{tournament} rounds"] = states
+    figures["submissions"] = data.get("submissions")
+    _print_figures(out, "season", figures)
+
+
+def _print_leaderboard(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        return
+    kinds = list(dict.fromkeys(kind for row in rows for kind in row.get("scores", {})))
+    table = _table("leaderboard: mean scores over resolved rounds, amounts in tokens")
+    table.add_column("", justify="right")
+    for name in ("model", "provider", "tournament"):
+        table.add_column(name)
+    for name in ("rounds", *map(_words, kinds), "stake", "paid", "burned", "retention"):
+        table.add_column(name, justify="right")
+    for place, row in enumerate(rows[:LEADERBOARD_SHOWN], start=1):
+        scores = row.get("scores", {})
+        cells = [str(place), row.get("model"), row.get("provider"), row.get("tournament"), row.get("rounds")]
+        cells += [_score(scores.get(kind)) for kind in kinds]
+        cells += [_tokens(row.get(name)) for name in ("stake_tokens", "paid_tokens", "burned_tokens")]
+        cells.append(_share(row.get("retention_mean")))
+        table.add_row(*(Text(cell(value)) for value in cells))
+    out.print(table)
+    if len(rows) > LEADERBOARD_SHOWN:
+        out.print(f"… and {len(rows) - LEADERBOARD_SHOWN} more")
+
+
+def _print_providers(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        return
+    table = _table("stake flows by provider, in tokens")
+    for key, title in PROVIDER_COLUMNS:
+        table.add_column(title, justify="left" if key == "provider" else "right")
+    for row in rows:
+        cells = [
+            row.get("provider"),
+            *(_tokens(row.get(k)) for k, _ in PROVIDER_COLUMNS[1:-1]),
+            _share(row.get("retention_mean")),
+        ]
+        table.add_row(*(Text(cell(value)) for value in cells))
+    out.print(table)
+
+
+def _print_figures(out: Console, title: str, figures: Mapping[str, Any]) -> None:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_column(overflow="fold")
+    for name, value in _flat(figures):
+        shown = _tokens_of_atoms(value) if name.endswith("_atoms") else cell(value)
+        grid.add_row(Text(_words(name.removesuffix("_atoms"))), Text(shown))
+    out.print(Text(title, style="bold"))
+    out.print(Padding(grid, (0, 0, 1, 2)))
+
+
+def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (name, value) with nested mappings of mappings flattened; a mapping of plain values stays one line."""
+    for name, value in figures.items():
+        nested = isinstance(value, Mapping) and (len(value) > 4 or any(isinstance(v, Mapping) for v in value.values()))
+        if nested:
+            yield from _flat(value, f"{prefix}{name} ")
+        else:
+            yield prefix + str(name), value
+
+
+def _table(title: str) -> Table:
+    return Table(title=Text(title, style="bold"), title_justify="left", show_edge=False, pad_edge=False)
+
+
+def _named(paths: Any) -> list[tuple[str, Any]]:
+    if isinstance(paths, Mapping):
+        return [(_words(str(name)), path) for name, path in paths.items()]
+    return [(str(path).rpartition("/")[2], path) for path in paths]
+
+
+def _score(value: Any) -> str:
+    return f"{value:+.4f}" if isinstance(value, float) else cell(value)
+
+
+def _share(value: Any) -> str:
+    return f"{value:.0%}" if isinstance(value, float | int) else cell(value)
+
+
+def _tokens(value: Any) -> str:
+    """Return an amount of tokens with two decimals; the exact one stands in the file."""
+    from decimal import Decimal, InvalidOperation
+
+    if value is None:
+        return DASH
+    try:
+        return f"{Decimal(str(value)):,.2f}"
+    except InvalidOperation:
+        return str(value)
+
+
+def _tokens_of_atoms(value: Any) -> str:
+    from staking.amount import format_amount
+
+    try:
+        return f"{_tokens(format_amount(int(value)))} tokens"
+    except (TypeError, ValueError):
+        return cell(value)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
