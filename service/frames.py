@@ -1,0 +1,121 @@
+"""What a round froze at its opening and at its close, as files: the one place that knows their names and layouts.
+
+At opening: ``universe`` (asset ids and the labels that files are matched with), ``exposures`` (the neutralizers), and for the
+classic tournament ``live`` (the era's table). At close: ``predictions`` (models × assets), ``models`` (their order and
+weights) and ``metamodel`` (its two vectors). Each is a content-addressed blob; the round's rows name the hashes.
+"""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Connection
+
+from crowdalpha.canonical import Plain, canonical_bytes
+from crowdalpha.codes import Code
+from crowdalpha.errors import Unavailable
+from crowdalpha.ids import RoundKey
+from market.arrays import FloatArray
+from service.blobs import Blobs
+from service.store import rounds
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFrame:
+    """What a round froze when it opened.
+
+    Attributes
+    ----------
+    asset_ids : (n,) array of str
+        The universe, sorted.
+    labels : tuple of str
+        What a file calls each asset: tickers in ``signals``, the era's ids in ``classic``.
+    exposures : (n, k) float64
+        Neutralizers in standard deviations or 0/1, as known at the opening.
+    names, kinds : tuple of str
+        Name and kind (``sector``, ``country`` or ``style``) of each column.
+    """
+
+    asset_ids: np.ndarray
+    labels: tuple[str, ...]
+    exposures: FloatArray
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedBook:
+    """What a round froze when it closed.
+
+    Attributes
+    ----------
+    model_ids : tuple of str
+        The models with a valid on-time submission, sorted.
+    predictions : (m, n) float64
+        Their tie-kept ranks in (0, 1), gaps at 0.5.
+    weights : (m,) float64
+        Tokens at risk, 0 for the unstaked.
+    raw, neutral : (n,) float64
+        The two meta-model vectors.
+    """
+
+    model_ids: tuple[str, ...]
+    predictions: FloatArray
+    weights: FloatArray
+    raw: FloatArray
+    neutral: FloatArray
+
+
+def put_frame(blobs: Blobs, frame: RoundFrame) -> dict[str, str]:
+    """Write the files of an opening; return their hashes by artifact name."""
+    universe: Plain = {
+        "asset_ids": [str(a) for a in frame.asset_ids],
+        "labels": list(frame.labels),
+        "factors": [{"name": n, "kind": k} for n, k in zip(frame.names, frame.kinds, strict=True)],
+    }
+    return {
+        "universe": blobs.put(canonical_bytes(universe)),
+        "exposures": blobs.put_array(frame.exposures),
+    }
+
+
+def get_frame(connection: Connection, blobs: Blobs, key: RoundKey) -> RoundFrame:
+    """Read back what :func:`put_frame` wrote for round ``key``."""
+    names = rounds.artifacts(connection, key)
+    universe = json.loads(blobs.get(_need(names, "universe", key)))
+    return RoundFrame(
+        asset_ids=np.array(universe["asset_ids"]),
+        labels=tuple(universe["labels"]),
+        exposures=blobs.get_array(_need(names, "exposures", key)),
+        names=tuple(f["name"] for f in universe["factors"]),
+        kinds=tuple(f["kind"] for f in universe["factors"]),
+    )
+
+
+def put_book(blobs: Blobs, book: ClosedBook) -> dict[str, str]:
+    """Write the files of a close; return their hashes by artifact name."""
+    return {
+        "models": blobs.put(canonical_bytes({"model_ids": list(book.model_ids)})),
+        "predictions": blobs.put_array(book.predictions),
+        "weights": blobs.put_array(book.weights),
+        "metamodel": blobs.put_array(np.vstack([book.raw, book.neutral])),
+    }
+
+
+def get_book(connection: Connection, blobs: Blobs, key: RoundKey) -> ClosedBook:
+    """Read back what :func:`put_book` wrote for round ``key``."""
+    names = rounds.artifacts(connection, key)
+    vectors = blobs.get_array(_need(names, "metamodel", key))
+    return ClosedBook(
+        model_ids=tuple(json.loads(blobs.get(_need(names, "models", key)))["model_ids"]),
+        predictions=blobs.get_array(_need(names, "predictions", key)),
+        weights=blobs.get_array(_need(names, "weights", key)),
+        raw=vectors[0],
+        neutral=vectors[1],
+    )
+
+
+def _need(names: dict[str, str], name: str, key: RoundKey) -> str:
+    if name not in names:
+        raise Unavailable(Code.ROUND_STATE, f"Round {key} has no file '{name}' yet.")
+    return names[name]

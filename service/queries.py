@@ -1,0 +1,235 @@
+"""What the doors show: plain read functions that return JSON-ready values. They decide nothing and write nothing.
+
+Amounts are decimal strings of tokens, instants ISO text in UTC. What is secret stays out: no one's signal, no score and no
+meta-model of a round that has not closed, and the meta-model's vector never (see :func:`meta_model_detail`).
+"""
+
+from collections import defaultdict
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected
+from crowdalpha.ids import RoundKey, RoundState, Tournament
+from service.context import Platform
+from service.frames import get_book, get_frame
+from service.store import fund, ledger, models, occurrences, resolutions, scores, stakes, submissions
+from service.store import rounds as round_rows
+from service.store.records import RoundRecord
+from staking import format_amount
+
+AFTER_CLOSE = frozenset({RoundState.CLOSED, RoundState.SCORING, RoundState.RESOLVED, RoundState.VOID})
+
+
+def rounds(platform: Platform, tournament: Tournament) -> list[dict[str, Any]]:
+    """Return the tournament's rounds, newest first."""
+    with platform.store.read() as connection:
+        return [_round(r) for r in reversed(round_rows.list_rounds(connection, tournament))]
+
+
+def round_detail(platform: Platform, key: RoundKey) -> dict[str, Any]:
+    """Return one round: times, terms, and what may be known of it in its state.
+
+    Raises
+    ------
+    InputRejected
+        ROUND_UNKNOWN.
+    """
+    with platform.store.read() as connection:
+        record = round_rows.round_by_key(connection, key)
+        if record is None:
+            raise InputRejected(Code.ROUND_UNKNOWN, f"There is no round {key}.")
+        detail = _round(record) | {"terms": record.terms, "universe_hash": record.universe_hash}
+        detail["universe_size"] = len(get_frame(connection, platform.blobs, key).asset_ids)
+        if record.state not in AFTER_CLOSE:
+            return detail | {"models": []}
+        names = {m.id: m.name for m in models.list_models(connection)}
+        detail["submissions"] = len(submissions.selected_submissions(connection, key))
+        detail["submissions_root"] = record.submissions_root
+        detail["models"] = _round_models(connection, key, names)
+    return detail
+
+
+def leaderboard(platform: Platform, tournament: Tournament) -> list[dict[str, Any]]:
+    """Return one line a model: mean final scores over resolved rounds, what was paid and burned, stake; best paid first."""
+    with platform.store.read() as connection:
+        board = scores.leaderboard(connection, tournament)
+        kept = scores.mean_retentions(connection, tournament)
+    board.sort(key=lambda row: (row.burn_atoms - row.payout_atoms, row.model.name))
+    return [
+        {
+            "rank": rank,
+            "model": row.model.name,
+            "provider": row.provider.name,
+            "tournament": tournament.label,
+            "rounds": row.rounds_resolved,
+            "scores": dict(row.mean_scores),
+            "stake_tokens": format_amount(row.stake_atoms),
+            "at_risk_tokens": format_amount(row.at_risk_atoms),
+            "paid_tokens": format_amount(row.payout_atoms),
+            "burned_tokens": format_amount(row.burn_atoms),
+            "net_tokens": format_amount(row.payout_atoms - row.burn_atoms),
+            "retention_mean": kept.get(row.model.id),
+        }
+        for rank, row in enumerate(board, 1)
+    ]
+
+
+def model_scores(platform: Platform, name: str) -> list[dict[str, Any]]:
+    """Return the scores of one model, newest round first; raises InputRejected MODEL_UNKNOWN."""
+    with platform.store.read() as connection:
+        model = models.model_by_name(connection, name)
+        if model is None:
+            raise InputRejected(Code.MODEL_UNKNOWN, f"There is no model '{name[:40]}'.")
+        by_round: dict[RoundKey, dict[str, Any]] = {}
+        for score in scores.scores_of_model(connection, model.id):
+            line = by_round.setdefault(
+                score.round, {"round": str(score.round), "day": score.day, "final": score.final, "scores": {}}
+            )
+            line["scores"][score.kind] = score.value
+    return [by_round[key] for key in sorted(by_round, reverse=True)]
+
+
+def fund_curve(platform: Platform) -> dict[str, Any]:
+    """Return the fund's settled sessions: equity after costs, gross of costs, exposures, and the data's flags."""
+    with platform.store.read() as connection:
+        days = fund.fund_days(connection)
+        rebalances = fund.list_rebalances(connection)
+    equity = np.array([d.equity for d in days], dtype=np.float64)
+    return {
+        "sessions": [d.session.isoformat() for d in days],
+        "equity": equity.tolist(),
+        "gross": _gross_curve(platform, days),
+        "exposures": [dict(d.exposures) for d in days],
+        "costs": [dict(d.costs) for d in days],
+        "flags": _flags(platform),
+        "rebalances": [{"as_of": r.as_of.isoformat(), "status": r.status, "state": r.state} for r in rebalances],
+        "statistics": fund_statistics(platform.settings.fund.initial_capital, equity),
+    }
+
+
+def fund_statistics(initial: float, equity: np.ndarray) -> dict[str, float]:
+    """Return total return, yearly return and volatility, Sharpe ratio and largest drawdown of an equity path."""
+    if equity.size < 2:
+        return {}
+    from portfolio.performance import performance
+
+    result = performance(np.concatenate([[initial], equity]))
+    return {
+        name: float(getattr(result, name))
+        for name in ("total_return", "annual_return", "annual_volatility", "sharpe", "sharpe_error", "max_drawdown")
+    }
+
+
+def meta_model_detail(platform: Platform) -> dict[str, Any]:
+    """Return concentration and exposures of the latest closed rounds' meta-models.
+
+    The vector itself is not here: with few providers an average tells the other's signal.
+    """
+    found: dict[str, Any] = {}
+    with platform.store.read() as connection:
+        names = {m.id: m for m in models.list_models(connection)}
+        for tournament in Tournament:
+            latest = _latest_closed(connection, tournament)
+            if latest is None:
+                continue
+            book = get_book(connection, platform.blobs, latest.key)
+            frame = get_frame(connection, platform.blobs, latest.key)
+            found[tournament.label] = _concentration(book.weights, [names[m].provider_id for m in book.model_ids]) | {
+                "round": str(latest.key),
+                "models": len(book.model_ids),
+                "exposures": _exposures(book.raw, frame.exposures, frame.names),
+                "exposures_neutral": _exposures(book.neutral, frame.exposures, frame.names),
+            }
+    return found
+
+
+def health(platform: Platform) -> dict[str, Any]:
+    """Return whether the platform is well: database, ledger sum, overdue occurrences."""
+    with platform.store.read() as connection:
+        now = platform.clock.now(connection)
+        balances = ledger.balances(connection)
+        overdue = len(occurrences.overdue(connection, now))
+    total = sum(balances.values())
+    return {
+        "status": "ok" if total == 0 else "broken",
+        "now": now.isoformat(),
+        "ledger_sum_atoms": str(total),
+        "overdue": overdue,
+    }
+
+
+def _round(record: RoundRecord) -> dict[str, Any]:
+    return {
+        "round": str(record.key),
+        "tournament": record.key.tournament.label,
+        "number": record.key.number,
+        "state": record.state.value,
+        "opens_at": record.opens_at.isoformat(),
+        "closes_at": record.closes_at.isoformat(),
+        "base_session": record.base_session.isoformat(),
+        "resolve_session": record.resolve_session.isoformat(),
+        "resolved_at": _text(record.resolved_at),
+    }
+
+
+def _text(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
+
+
+def _round_models(connection: Connection, key: RoundKey, names: dict[str, str]) -> list[dict[str, Any]]:
+    lines: dict[str, dict[str, Any]] = defaultdict(lambda: {"scores": {}, "at_risk_tokens": "0", "payout_tokens": None})
+    for score in scores.scores_of_round(connection, key):
+        lines[score.model_id]["scores"][score.kind] = score.value
+        lines[score.model_id]["day"] = score.day
+    for frozen in stakes.at_risk_of_round(connection, key):
+        lines[frozen.model_id]["at_risk_tokens"] = format_amount(frozen.at_risk_atoms)
+    for kept in scores.retentions_of_round(connection, key):
+        lines[kept.model_id]["churn"] = kept.churn
+        lines[kept.model_id]["retention_ppb"] = kept.retention_ppb
+    for paid in resolutions.lines_of_round(connection, key):
+        lines[paid.model_id]["payout_tokens"] = format_amount(paid.payout_atoms)
+    return sorted(({"model": names[m]} | line for m, line in lines.items()), key=lambda line: str(line["model"]))
+
+
+def _latest_closed(connection: Connection, tournament: Tournament) -> RoundRecord | None:
+    closed = round_rows.list_rounds(connection, tournament, (RoundState.CLOSED, RoundState.SCORING, RoundState.RESOLVED))
+    return max(closed, key=lambda r: r.key.number) if closed else None
+
+
+def _concentration(weights: np.ndarray, owners: list[str]) -> dict[str, Any]:
+    total = float(weights.sum())
+    by_owner: dict[str, float] = defaultdict(float)
+    for weight, owner in zip(weights, owners, strict=True):
+        by_owner[owner] += float(weight)
+    shares = np.array(list(by_owner.values())) / total if total else np.zeros(0)
+    staked = weights / total if total else np.zeros(0)
+    return {
+        "at_risk_tokens": total,
+        "effective_models": float(1 / (staked**2).sum()) if total else 0.0,
+        "effective_providers": float(1 / (shares**2).sum()) if total else 0.0,
+    }
+
+
+def _exposures(vector: np.ndarray, exposures: np.ndarray, names: tuple[str, ...]) -> dict[str, float]:
+    """Return the correlation of ``vector`` with every factor, 0 where either does not vary."""
+    centred = vector - vector.mean()
+    columns = exposures - exposures.mean(axis=0)
+    norms = np.linalg.norm(columns, axis=0) * np.linalg.norm(centred)
+    dots = columns.T @ centred
+    values = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
+
+
+def _gross_curve(platform: Platform, days: list[Any]) -> list[float]:
+    initial = platform.settings.fund.initial_capital
+    return (initial + np.cumsum([d.gross_pnl for d in days])).tolist() if days else []
+
+
+def _flags(platform: Platform) -> list[str]:
+    from service.vendors.ingested import ingested_flags
+
+    return ingested_flags(platform.home)

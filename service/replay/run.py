@@ -1,0 +1,151 @@
+"""The two long commands: ``demo`` (a season on the synthetic market) and ``replay`` (the same on real history).
+
+Both make a fresh home, put a panel into it, play a season and write ``reports/summary.json`` and ``reports/tearsheet.html``. A
+replay reads no row after its last date, so nothing it does can depend on one.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import Conflict, InputRejected
+from market.panel import PointInTimePanel
+from service.clock import SimulatedClock
+from service.context import build_platform
+from service.home import Home
+from service.idsource import SeededIds
+from service.replay.crowd import roster
+from service.replay.report import Summary, write_reports
+from service.replay.season import Progress, Silent, play_season
+from service.settings import Settings, load_settings
+from service.vendors.ingested import keep_batch, keep_synthetic, read_batch
+
+AFTER_LAST_CLOSE = timedelta(minutes=105)
+"""After the last close: its prices are known, its book is settled, its scores are in, and no new round has opened."""
+
+LAST_DATE_SLACK_DAYS = 7
+"""A last date on a weekend or holiday is fine; one long after the prices end is a mistake."""
+HISTORY_MARGIN_SESSIONS = 30
+"""Beyond a year of history: enough weeks for a first risk model."""
+
+DEMO_FIRST = date(2021, 1, 4)
+DEMO_LAST = date(2021, 12, 31)
+DEMO_HISTORY_FROM = date(2018, 7, 2)
+DEMO_ASSETS = 260
+DEMO_UNIVERSE = 200
+
+
+def run_demo(home: Path, seed: int = 0, progress: Progress | None = None) -> Summary:
+    """Play a season on the synthetic market of ``seed`` in a fresh home.
+
+    Raises
+    ------
+    Conflict
+        HOME_IN_USE when ``home`` is not fresh.
+    """
+    from market.synthetic import SyntheticSpec, generate_market
+
+    settings = load_settings().with_overrides({"universe.size": DEMO_UNIVERSE})
+    folder = Home.create(home)
+    spec = SyntheticSpec(seed=seed, n_assets=DEMO_ASSETS, start=DEMO_HISTORY_FROM, end=DEMO_LAST)
+    panel = generate_market(spec)
+    keep_synthetic(folder, spec, panel)
+    return play(folder, settings, panel, DEMO_FIRST, panel.last_session, seed, progress)
+
+
+def run_replay(
+    home: Path,
+    prices: Path,
+    meta: Path | None,
+    first: date,
+    last: date,
+    seed: int = 0,
+    universe: int | None = None,
+    progress: Progress | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Summary:
+    """Play the rounds of [first, last] on the prices of a file, in a fresh home.
+
+    Parameters
+    ----------
+    home : Path
+        A folder that is not there yet, or empty.
+    prices, meta : Path
+        Long price table (``ticker, date, open, close, adj_close, volume``) and metadata; no row after ``last`` is read.
+    first, last : date
+        First and last day of the season; there must be a year of prices before ``first``.
+    universe : int, optional
+        Number of assets a round; the setting otherwise.
+    overrides : mapping, optional
+        Further settings by dotted name.
+
+    Raises
+    ------
+    InputRejected
+        DATE_INVALID, DATE_OUTSIDE_PANEL, HISTORY_TOO_SHORT, and what the files are refused for.
+    Unavailable, Conflict
+        PRICES_MISSING; HOME_IN_USE.
+    """
+    if first > last:
+        raise InputRejected(Code.DATE_INVALID, f"The first date, {first}, is after the last, {last}.")
+    changes = dict(overrides or {}) | ({"universe.size": universe} if universe else {})
+    settings = load_settings().with_overrides(changes)
+    _refuse_in_use(home)
+    # The panel is judged before the home is made: a refused file leaves nothing behind.
+    batch = read_batch(settings, prices, meta, last)
+    _check_dates(settings, batch.panel, first, last)
+    folder = Home.create(home)
+    keep_batch(folder, batch)
+    return play(folder, settings, batch.panel, first, batch.panel.last_session, seed, progress)
+
+
+def _refuse_in_use(home: Path) -> None:
+    if not Home.is_fresh(home):
+        raise Conflict(Code.HOME_IN_USE, f"{home} is not empty: a season needs a new or empty folder.")
+
+
+def _check_dates(settings: Settings, panel: PointInTimePanel, first: date, last: date) -> None:
+    if last > panel.last_session + timedelta(days=LAST_DATE_SLACK_DAYS) or first > panel.last_session:
+        raise InputRejected(Code.DATE_OUTSIDE_PANEL, f"The prices end on {panel.last_session}, before {last}.")
+    before = int((panel.sessions < np.datetime64(first, "D")).sum())
+    needed = settings.universe.min_history_sessions + HISTORY_MARGIN_SESSIONS
+    if before < needed:
+        raise InputRejected(
+            Code.HISTORY_TOO_SHORT, f"There are {before} sessions of prices before {first}; a season needs {needed}."
+        )
+
+
+def play(
+    home: Home,
+    settings: Settings,
+    panel: PointInTimePanel,
+    first: date,
+    last_session: date,
+    seed: int,
+    progress: Progress | None = None,
+) -> Summary:
+    """Play the season from ``first`` to the settlement of ``last_session`` on ``panel`` in the fresh ``home``.
+
+    Parameters
+    ----------
+    panel : PointInTimePanel
+        May reach beyond ``last_session``; nothing later is looked at.
+    """
+    # The classic tournament's secret decides its ids and with them the order of rows: a season is a function of its seed.
+    (home.keys / "classic.key").write_bytes(hashlib.sha256(f"season {seed}".encode()).digest())
+    calendar = panel.calendar
+    begins = datetime.combine(first, time.min, tzinfo=UTC)
+    ends = calendar.close_at(last_session) + AFTER_LAST_CLOSE
+    platform = build_platform(home, settings, SimulatedClock(begins), SeededIds(seed))
+    try:
+        platform.desk.use(panel)
+        members = roster(panel.source, seed, panel)
+        verdicts = play_season(platform, members, begins, ends, seed, progress or Silent())
+        return write_reports(platform, verdicts, seed)
+    finally:
+        platform.store.dispose()

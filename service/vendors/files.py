@@ -1,0 +1,83 @@
+"""Price and metadata files: long Parquet or CSV, read as Arrow tables. No price is judged here; unreadable is all it says."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected, Unavailable
+
+PRICE_COLUMNS = ("ticker", "date", "open", "close", "adj_close", "volume")
+
+
+def read_prices(path: Path, last: date | None = None) -> Any:
+    """Return the price rows of ``path`` as an Arrow table, only up to and with the session ``last``.
+
+    Rows after ``last`` are filtered while reading, so that they never reach memory.
+
+    Raises
+    ------
+    Unavailable
+        PRICES_MISSING when the file is not there.
+    InputRejected
+        PRICES_UNREADABLE for another format or a half-written file; PRICES_COLUMNS when a column is missing.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.csv as pv
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise Unavailable(Code.PRICES_MISSING, f"The price file '{path.name}' is not there.")
+    try:
+        if path.suffix == ".parquet":
+            filters = None if last is None else [("date", "<=", last)]
+            _need_columns(path, pq.read_schema(path).names)
+            table = pq.read_table(path, columns=list(PRICE_COLUMNS), filters=filters)
+        else:
+            options = pv.ConvertOptions(column_types={"ticker": pa.string(), "date": pa.date32()})
+            table = pv.read_csv(path, convert_options=options)
+            _need_columns(path, table.column_names)
+            if last is not None:
+                table = table.filter(pc.less_equal(table.column("date"), pa.scalar(last, pa.date32())))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputRejected(Code.PRICES_UNREADABLE, f"'{path.name}' cannot be read: {_first_line(error)}") from error
+    return table
+
+
+def read_meta(path: Path) -> Any:
+    """Return the metadata rows of ``path`` (CSV, plain or gzip, or Parquet) as an Arrow table.
+
+    Raises
+    ------
+    Unavailable, InputRejected
+        PRICES_MISSING when the file is not there; META_UNREADABLE when it cannot be read or has no ``ticker`` column.
+    """
+    import pyarrow as pa
+    import pyarrow.csv as pv
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise Unavailable(Code.PRICES_MISSING, f"The metadata file '{path.name}' is not there.")
+    try:
+        if path.suffix == ".parquet":
+            table = pq.read_table(path)
+        else:
+            # "NA" and "NAN" are tickers; only an empty field is missing, and never so in the ticker column.
+            options = pv.ConvertOptions(column_types={"ticker": pa.string()}, null_values=[""], strings_can_be_null=False)
+            table = pv.read_csv(path, convert_options=options)
+    except (pa.ArrowException, OSError, UnicodeDecodeError, EOFError) as error:
+        raise InputRejected(Code.META_UNREADABLE, f"'{path.name}' cannot be read: {_first_line(error)}") from error
+    if "ticker" not in table.column_names:
+        raise InputRejected(Code.META_UNREADABLE, f"'{path.name}' has no column 'ticker'.")
+    return table
+
+
+def _need_columns(path: Path, names: list[str]) -> None:
+    missing = [c for c in PRICE_COLUMNS if c not in names]
+    if missing:
+        raise InputRejected(Code.PRICES_COLUMNS, f"'{path.name}' lacks the column {', '.join(missing)}.")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,146 @@
+"""Close a round: freeze who takes part, reserve what can be burned, build the meta-model, commit to the submission set.
+
+1. *load* the selected submissions: per model the latest accepted one that was on time.
+2. *decide*, inside the writing transaction so that no balance can move meanwhile: what is at risk, the retention of each
+   model against its previous submission, the two meta-model vectors, the Merkle root of the submission set.
+3. *commit* the files, then the at-risk rows, the reservations in the ledger, and the state ``closed``.
+"""
+
+from datetime import datetime
+
+import numpy as np
+from sqlalchemy import Connection
+
+from crowdalpha.canonical import canonical_bytes
+from crowdalpha.codes import Code
+from crowdalpha.errors import Conflict, InputRejected
+from crowdalpha.ids import RoundKey, RoundState
+from crowdalpha.merkle import merkle_root
+from crowdalpha.terms import ATOMS_PER_TOKEN, PPB, RoundTerms
+from market.arrays import FloatArray
+from service.clock import instant_text
+from service.context import Platform
+from service.frames import ClosedBook, RoundFrame, get_frame, put_book
+from service.store import audit, ledger, rounds, scores, stakes, submissions
+from service.store.records import AtRiskRecord, RetentionRecord, RoundRecord, SubmissionRecord
+from service.workflows.stakes import held_atoms
+from signals.churn import neutral_churns, retention
+from signals.metamodel import build_meta_model
+from signals.quantize import retention_ppb
+from staking import AtRisk, Candidate, close_stakes, reserve, stake_account
+
+
+def close_round(platform: Platform, key: RoundKey) -> RoundRecord:
+    """Close round ``key``; the decision instant is its ``closes_at``. A round closed before is returned as it stands.
+
+    Raises
+    ------
+    InputRejected
+        ROUND_UNKNOWN.
+    Conflict
+        ROUND_NOT_DUE before ``closes_at``; ROUND_STATE for a void round.
+    """
+    with platform.store.write() as connection:
+        record = rounds.round_by_key(connection, key)
+        if record is None:
+            raise InputRejected(Code.ROUND_UNKNOWN, f"There is no round {key}.")
+        if record.state in {RoundState.CLOSED, RoundState.SCORING, RoundState.RESOLVED}:
+            return record
+        now = platform.clock.now(connection)
+        if now < record.closes_at:
+            raise Conflict(Code.ROUND_NOT_DUE, f"Round {key} closes at {record.closes_at:%Y-%m-%d %H:%M} UTC.")
+        terms = RoundTerms.from_dict(record.terms)
+        frame = get_frame(connection, platform.blobs, key)
+        selected = dict(sorted(submissions.selected_submissions(connection, key).items()))
+        at_risk = _reserve(connection, record, terms, list(selected), now)
+        _record_retentions(platform, connection, key, terms, frame, selected)
+        book = _build_book(platform, frame, selected, at_risk)
+        for name, sha in put_book(platform.blobs, book).items():
+            rounds.set_artifact(connection, key, name, sha)
+        root = merkle_root([_leaf(s) for s in selected.values()])
+        rounds.advance_round(connection, key, (RoundState.OPEN,), RoundState.CLOSED, closed_at=now, submissions_root=root)
+        audit.record(connection, now, "schedule", "close_round", str(key), {"submissions": len(selected), "root": root})
+        closed = rounds.round_by_key(connection, key)
+    return closed if closed is not None else record
+
+
+def _reserve(
+    connection: Connection, record: RoundRecord, terms: RoundTerms, model_ids: list[str], now: datetime
+) -> dict[str, AtRisk]:
+    candidates = []
+    for model_id in model_ids:
+        free = ledger.balance(connection, stake_account(model_id))
+        candidates.append(Candidate(model_id, free + held_atoms(connection, model_id), free))
+    frozen = close_stakes(candidates, terms.payout)
+    transfer = reserve(str(record.key), frozen, instant_text(now))
+    if transfer is not None:
+        ledger.post(connection, [transfer])
+    rows = [AtRiskRecord(record.key, a.model_id, a.stake_atoms, a.at_risk_atoms, a.reserved_atoms) for a in frozen]
+    stakes.add_at_risk(connection, rows)
+    return {a.model_id: a for a in frozen}
+
+
+def _record_retentions(
+    platform: Platform,
+    connection: Connection,
+    key: RoundKey,
+    terms: RoundTerms,
+    frame: RoundFrame,
+    selected: dict[str, SubmissionRecord],
+) -> None:
+    churns: dict[str, float] = {}
+    if terms.payout.retention == "neutral_churn":
+        churns = _churns(platform, connection, key, frame, selected)
+    rows = []
+    for model_id in selected:
+        churn = churns.get(model_id)
+        kept = 1.0
+        if churn is not None:
+            kept = retention(churn, terms.payout.retention_threshold_ppb / PPB, terms.payout.retention_slope)
+        rows.append(RetentionRecord(key, model_id, churn, retention_ppb(kept)))
+    scores.put_retentions(connection, rows)
+
+
+def _churns(
+    platform: Platform, connection: Connection, key: RoundKey, frame: RoundFrame, selected: dict[str, SubmissionRecord]
+) -> dict[str, float]:
+    """Return each model's churn against its previous submission; a model without one is left out."""
+    by_round: dict[RoundKey, list[tuple[str, SubmissionRecord]]] = {}
+    for model_id in selected:
+        previous = submissions.previous_selected(connection, model_id, key)
+        if previous is not None:
+            by_round.setdefault(previous.round, []).append((model_id, previous))
+    churns: dict[str, float] = {}
+    for former_key, pairs in by_round.items():
+        former = get_frame(connection, platform.blobs, former_key)
+        values = neutral_churns(
+            np.array([_vector(platform, selected[m]) for m, _ in pairs]), frame.asset_ids.tolist(), frame.exposures,
+            np.array([_vector(platform, p) for _, p in pairs]), former.asset_ids.tolist(), former.exposures,
+        )  # fmt: skip
+        if values is not None:
+            churns |= {m: float(v) for (m, _), v in zip(pairs, values, strict=True)}
+    return churns
+
+
+def _build_book(
+    platform: Platform, frame: RoundFrame, selected: dict[str, SubmissionRecord], at_risk: dict[str, AtRisk]
+) -> ClosedBook:
+    predictions = np.array([_vector(platform, s) for s in selected.values()]).reshape(len(selected), len(frame.asset_ids))
+    # Weights are ratios of stakes: float64 is enough here, because no amount is computed from them.
+    weights = np.array([at_risk[m].at_risk_atoms / ATOMS_PER_TOKEN if m in at_risk else 0.0 for m in selected])
+    meta = build_meta_model(predictions, weights, frame.exposures)
+    return ClosedBook(tuple(selected), predictions, weights, meta.raw, meta.neutral)
+
+
+def _vector(platform: Platform, submission: SubmissionRecord) -> FloatArray:
+    return platform.blobs.get_array(str(submission.vector_sha))
+
+
+def _leaf(submission: SubmissionRecord) -> bytes:
+    return canonical_bytes(
+        {
+            "model_id": submission.model_id,
+            "sha256": submission.sha256,
+            "received_at": instant_text(submission.received_at),
+        }
+    )

@@ -1,0 +1,90 @@
+"""Resolve a round: pay and burn, once.
+
+1. *load* what the close froze (at-risk stakes, retentions, terms) and the final integer scores.
+2. *decide* with :func:`staking.resolution.resolve`: exact integers, the same bytes for the same inputs.
+3. *commit* the resolution under the round's unique key, the transfers, and the state ``resolved``, in one transaction.
+
+Run it twice, kill it anywhere, race it: the unique key lets one effect through, and the others find it done.
+"""
+
+from sqlalchemy import Connection
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import Conflict, InputRejected
+from crowdalpha.ids import RoundKey, RoundState
+from crowdalpha.terms import PPB, RoundTerms
+from service.clock import instant_text
+from service.context import Platform
+from service.faults import fault_point
+from service.store import audit, ledger, resolutions, rounds, scores, stakes
+from service.store.records import ResolutionLine, ResolutionRecord, RoundRecord
+from staking import Resolution, StakeLine, resolve
+
+
+def resolve_round(platform: Platform, key: RoundKey) -> ResolutionRecord:
+    """Resolve round ``key`` on its final scores. A round resolved before returns its standing resolution.
+
+    Raises
+    ------
+    InputRejected
+        ROUND_UNKNOWN.
+    Conflict
+        ROUND_NOT_DUE until the final scores are there; ROUND_STATE for a round that is not being scored.
+    """
+    with platform.store.read() as connection:
+        record = rounds.round_by_key(connection, key)
+        standing = resolutions.resolution_of_round(connection, key)
+        if record is None:
+            raise InputRejected(Code.ROUND_UNKNOWN, f"There is no round {key}.")
+        if standing is not None:
+            return standing
+        if record.state is not RoundState.SCORING:
+            raise Conflict(Code.ROUND_STATE, f"Round {key} is {record.state.value}: it cannot be resolved.")
+        lines = _lines(connection, record)
+    terms = RoundTerms.from_dict(record.terms)
+    resolution = resolve(str(key), lines, terms.payout, instant_text(platform.clock.now()))
+    fault_point("resolve.decided")
+    sha = platform.blobs.put(resolution.canonical())
+    fault_point("resolve.blob_written")
+    with platform.store.write() as connection:
+        return _commit(platform, connection, record, resolution, sha)
+
+
+def _lines(connection: Connection, record: RoundRecord) -> list[StakeLine]:
+    kept = {r.model_id: r.retention_ppb for r in scores.retentions_of_round(connection, record.key)}
+    by_model: dict[str, dict[str, int]] = {}
+    for score in scores.scores_of_round(connection, record.key):
+        if not score.final:
+            raise Conflict(Code.ROUND_NOT_DUE, f"Round {record.key} has no final scores yet.")
+        by_model.setdefault(score.model_id, {})[score.kind] = score.score_ppb
+    at_risk = stakes.at_risk_of_round(connection, record.key)
+    missing = [a.model_id for a in at_risk if a.model_id not in by_model]
+    if missing:
+        raise Conflict(Code.ROUND_NOT_DUE, f"Round {record.key} has no final scores of {len(missing)} models yet.")
+    return [
+        StakeLine(a.model_id, a.at_risk_atoms, a.reserved_atoms, by_model[a.model_id], kept.get(a.model_id, PPB))
+        for a in at_risk
+    ]
+
+
+def _commit(
+    platform: Platform, connection: Connection, record: RoundRecord, resolution: Resolution, sha: str
+) -> ResolutionRecord:
+    standing = resolutions.resolution_of_round(connection, record.key)
+    if standing is not None:
+        return standing
+    now = platform.clock.now(connection)
+    row = ResolutionRecord(
+        record.key, now, sha, resolution.total_at_risk_atoms, resolution.total_payout_atoms, resolution.total_burn_atoms
+    )
+    lines = [ResolutionLine(x.model_id, x.at_risk_atoms, x.payout_atoms, x.retention_ppb) for x in resolution.lines]
+    stored, added = resolutions.add_resolution(connection, row, lines)
+    if not added:
+        return stored
+    fault_point("resolve.row_written")
+    ledger.post(connection, resolution.transfers)
+    fault_point("resolve.transfers_posted")
+    rounds.advance_round(connection, record.key, (RoundState.SCORING,), RoundState.RESOLVED, resolved_at=now)
+    audit.record(connection, now, "schedule", "resolve_round", str(record.key), {"resolution": sha})
+    fault_point("resolve.before_commit")
+    return stored

@@ -1,0 +1,66 @@
+"""Small seasons for tests: a synthetic market of 100 stocks, a dozen weeks, the whole crowd, in a few seconds."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from market.panel import PointInTimePanel
+from market.synthetic import SyntheticSpec, generate_market
+from service.home import Home
+from service.replay.report import Summary
+from service.replay.run import play
+from service.settings import Settings, load_settings
+
+FIRST = date(2021, 1, 4)
+LAST = date(2021, 3, 31)
+HISTORY_FROM = date(2019, 3, 1)
+N_ASSETS = 100
+
+
+def small_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Settings of a small season: a universe of 80, a risk model of 40 weeks."""
+    return load_settings().with_overrides({"universe.size": 80, "fund.risk_weeks": 40, **(overrides or {})})
+
+
+@cache
+def small_panel(seed: int = 7) -> PointInTimePanel:
+    """A synthetic market of 100 stocks over two years."""
+    return generate_market(SyntheticSpec(seed=seed, n_assets=N_ASSETS, start=HISTORY_FROM, end=LAST))
+
+
+def play_small(
+    path: Path,
+    panel: PointInTimePanel | None = None,
+    last: date = LAST,
+    seed: int = 7,
+    overrides: Mapping[str, Any] | None = None,
+) -> tuple[Home, Summary]:
+    """Play the small season in a fresh home at ``path``."""
+    home = Home.create(path)
+    return home, play(home, small_settings(overrides), panel or small_panel(), FIRST, last, seed)
+
+
+def altered_after(panel: PointInTimePanel, cut: date, how: str, seed: int = 0) -> PointInTimePanel:
+    """Return the panel with every price after ``cut`` replaced: ``nan``, ``million``, ``shuffle`` or ``noise``."""
+    row = int(np.searchsorted(panel.sessions, np.datetime64(cut, "D"), side="right"))
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(panel.close.shape[1])
+    changed = {}
+    for name in ("open", "close", "adj_close", "volume"):
+        values = np.array(getattr(panel, name))
+        later = values[row:]
+        if how == "nan":
+            later[:] = np.nan
+        elif how == "million":
+            later *= 1e6
+        elif how == "shuffle":
+            later[:] = later[:, order]
+        else:
+            later *= np.exp(rng.normal(0.0, 0.3, later.shape))
+        changed[name] = values
+    return replace(panel, **changed)

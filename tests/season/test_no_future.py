@@ -1,0 +1,67 @@
+"""No future: what was decided up to a date doesn't depend on any price after it.
+
+The same small season is played on markets that differ only after a cut. Everything with an instant at or before the cut must be
+bit-identical: files, verdicts, weights, meta-models, final scores, payouts, the fund's book.
+"""
+
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from service.home import Home
+from service.store.engine import Store
+from tests.builders.seasons import altered_after, play_small, small_panel
+
+CUTS = (
+    (date(2021, 1, 22), "nan"),
+    (date(2021, 2, 3), "million"),
+    (date(2021, 2, 19), "shuffle"),
+    (date(2021, 3, 4), "noise"),
+    (date(2021, 3, 19), "nan"),
+)
+
+QUERIES = {
+    "rounds": "SELECT tournament, number, opens_at, closes_at, base_session, terms_hash, universe_hash FROM rounds WHERE opened_at <= :at",
+    "submissions": "SELECT id, tournament, number, model_id, sha256, received_at, accepted, vector_sha FROM submissions WHERE received_at <= :at",
+    "frozen": "SELECT a.tournament, a.number, a.name, a.sha256 FROM round_artifacts a JOIN rounds r USING (tournament, number) WHERE r.opened_at <= :at AND a.name IN ('universe', 'exposures', 'live')",
+    "closed": "SELECT a.tournament, a.number, a.name, a.sha256 FROM round_artifacts a JOIN rounds r USING (tournament, number) WHERE r.closed_at <= :at AND a.name IN ('predictions', 'weights', 'metamodel')",
+    "at_risk": "SELECT k.* FROM at_risk k JOIN rounds r USING (tournament, number) WHERE r.closed_at <= :at",
+    "scores": "SELECT s.* FROM scores s JOIN rounds r USING (tournament, number) WHERE r.resolved_at <= :at",
+    "payouts": "SELECT p.* FROM resolution_lines p JOIN rounds r USING (tournament, number) WHERE r.resolved_at <= :at",
+    "weights": "SELECT id, decided_at, as_of, status, sha256 FROM rebalances WHERE decided_at <= :at",
+    "ledger": "SELECT id, kind, at, hash FROM transfers WHERE at <= :at",
+}
+
+
+def decided_up_to(home: Home, cut: date) -> dict[str, list[Any]]:
+    """Return all rows that were written at or before the evening of ``cut``."""
+    at = datetime.combine(cut, time(23, 59), tzinfo=UTC)
+    store = Store(f"sqlite:///{home.database}")
+    try:
+        with store.read() as connection:
+            stamp = at.strftime("%Y-%m-%dT%H:%M:%S.000000Z")
+            found = {name: sorted(map(str, connection.execute(text(q), {"at": stamp}))) for name, q in QUERIES.items()}
+            days = "SELECT session, equity, gross_pnl, costs, exposures FROM fund_days WHERE session <= :day"
+            found["fund"] = sorted(map(str, connection.execute(text(days), {"day": cut.isoformat()})))
+            return found
+    finally:
+        store.dispose()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    home, _ = play_small(tmp_path_factory.mktemp("season") / "home")
+    return home
+
+
+@pytest.mark.parametrize(("cut", "how"), CUTS, ids=[f"{c}-{h}" for c, h in CUTS])
+def test_prices_after_a_date_change_nothing_decided_up_to_it(undisturbed: Home, tmp_path: Path, cut: date, how: str) -> None:
+    panel = altered_after(small_panel(), cut, how)
+    home, _ = play_small(tmp_path / "home", panel, last=cut)
+    expected, found = decided_up_to(undisturbed, cut), decided_up_to(home, cut)
+    assert len(expected["submissions"]) > 50
+    for name, rows in expected.items():
+        assert found[name] == rows, f"{name} differ before {cut}"
