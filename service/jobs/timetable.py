@@ -24,12 +24,12 @@ moves an instant and never drops or doubles one.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Protocol
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.ids import Tournament
 from market.calendars import SessionCalendar, to_instant
+from service.settings import Schedule
 from service.store.records import PlannedOccurrence
 
 PRIORITY = {
@@ -46,52 +46,29 @@ PRIORITY = {
 FUND_CHAIN = "fund"
 
 
-class Schedule(Protocol):
-    """When the rounds of one tournament open, close and are scored."""
-
-    @property
-    def open_after_close_minutes(self) -> int:
-        """Minutes from the close of s₀ to the round's opening."""
-
-    @property
-    def window_minutes(self) -> int:
-        """Minutes that the round takes submissions."""
-
-    @property
-    def score_days(self) -> tuple[int, ...]:
-        """Days k after s₀ + lag on which scores are computed; the horizon itself is always scored."""
-
-
 @dataclass(frozen=True, slots=True)
-class TimetableRules:
-    """What the timetable needs beside the schedules.
+class Timed:
+    """The hours of one tournament's rounds, and the window of returns that they are scored on.
 
     Attributes
     ----------
-    vendor_delay_minutes : int
-        Minutes after a close at which that session's prices are known.
-    settle_after_minutes, score_after_minutes : int
-        Minutes after prices are known at which the book is marked, and scores are computed.
+    schedule : Schedule
+        When rounds open, close and are scored.
     lag_sessions, horizon_sessions : int
         The target's window: a round can resolve when s₀ + lag + horizon is known.
     """
 
-    vendor_delay_minutes: int = 60
-    settle_after_minutes: int = 15
-    score_after_minutes: int = 30
+    schedule: Schedule
     lag_sessions: int = 2
     horizon_sessions: int = 20
 
 
-DEFAULT_RULES = TimetableRules()
-
-
 def occurrences(
     calendar: SessionCalendar,
-    schedules: Mapping[Tournament, Schedule],
+    tournaments: Mapping[Tournament, Timed],
     first: datetime,
     last: datetime,
-    rules: TimetableRules = DEFAULT_RULES,
+    vendor_delay_minutes: int = 60,
 ) -> list[PlannedOccurrence]:
     """Return what falls due, in the order in which it is to be run.
 
@@ -99,13 +76,13 @@ def occurrences(
     ----------
     calendar : SessionCalendar
         Sessions of the exchange; it has to cover ``last``.
-    schedules : Mapping of Tournament to Schedule
+    tournaments : Mapping of Tournament to Timed
         The tournaments that run, each with its own hours.
     first, last : datetime
         Aware UTC. Rounds that open in [first, last] are planned, with those of their steps that are due up to ``last``;
         so are the settlements that are due in [first, last].
-    rules : TimetableRules
-        Delays, and the target's window.
+    vendor_delay_minutes : int
+        Minutes after a close at which that session's prices are known.
 
     Returns
     -------
@@ -123,13 +100,15 @@ def occurrences(
         raise InputRejected(Code.DATE_INVALID, "The first instant of a timetable is not after its last.")
     if calendar.last_date < last.date():
         raise InputRejected(Code.CALENDAR_END, f"The exchange calendar ends before {last:%Y-%m-%d}.")
-    for schedule in schedules.values():
-        _check(schedule, rules)
-    found = list(_settlements(calendar, first, last, rules))
+    for timed in tournaments.values():
+        _check(timed)
+    delay = timedelta(minutes=vendor_delay_minutes)
+    settled_after = delay + timedelta(minutes=max((t.schedule.settle_after_minutes for t in tournaments.values()), default=0))
+    found = list(_settlements(calendar, first, last, settled_after))
     # A round can open up to a week end after its base session closed.
     since = max(calendar.first_date, (first - timedelta(days=7)).date())
     for base in calendar.week_ends(since, last.date()):
-        found.extend(_week(calendar, base, schedules, first, rules))
+        found.extend(_week(calendar, base, tournaments, first, delay))
     return sorted((p for p in found if first <= p.due_at <= last), key=order)
 
 
@@ -138,21 +117,15 @@ def order(planned: PlannedOccurrence) -> tuple[datetime, int, str, tuple[tuple[s
     return planned.due_at, planned.priority, planned.job, tuple(sorted(planned.payload.items()))
 
 
-def _check(schedule: Schedule, rules: TimetableRules) -> None:
-    days = schedule.score_days
-    if any(not 1 <= k <= rules.horizon_sessions for k in days):
-        raise InputRejected(Code.SETTING_INVALID, f"Scored days lie between 1 and {rules.horizon_sessions}.")
-    if schedule.open_after_close_minutes < 0 or schedule.window_minutes < 1:
-        raise InputRejected(
-            Code.SETTING_INVALID, "A round opens after the close of its base session and lasts a minute or more."
-        )
+def _check(timed: Timed) -> None:
+    if any(not 1 <= k <= timed.horizon_sessions for k in timed.schedule.score_days):
+        raise InputRejected(Code.SETTING_INVALID, f"Scored days lie between 1 and {timed.horizon_sessions}.")
+    if timed.schedule.open_after_close_minutes < 0 or timed.schedule.window_minutes < 1:
+        raise InputRejected(Code.SETTING_INVALID, "A round opens at or after a close and lasts a minute or more.")
 
 
-def _settlements(
-    calendar: SessionCalendar, first: datetime, last: datetime, rules: TimetableRules
-) -> Iterator[PlannedOccurrence]:
-    after = timedelta(minutes=rules.vendor_delay_minutes + rules.settle_after_minutes)
-    since = max(calendar.first_date, (first - timedelta(days=2)).date())
+def _settlements(calendar: SessionCalendar, first: datetime, last: datetime, after: timedelta) -> Iterator[PlannedOccurrence]:
+    since = max(calendar.first_date, (first - after).date())
     for session in calendar.sessions_between(since, last.date()):
         payload = {"session": session.isoformat()}
         yield PlannedOccurrence(
@@ -161,23 +134,23 @@ def _settlements(
 
 
 def _week(
-    calendar: SessionCalendar, base: date, schedules: Mapping[Tournament, Schedule], first: datetime, rules: TimetableRules
+    calendar: SessionCalendar, base: date, tournaments: Mapping[Tournament, Timed], first: datetime, delay: timedelta
 ) -> Iterator[PlannedOccurrence]:
     """Yield the steps of the rounds with base session ``base``, if they open at or after ``first``."""
     closes: list[datetime] = []
-    for tournament in sorted(schedules):
-        schedule = schedules[tournament]
-        opens_at = calendar.close_at(base) + timedelta(minutes=schedule.open_after_close_minutes)
+    for tournament in sorted(tournaments):
+        timed = tournaments[tournament]
+        opens_at = calendar.close_at(base) + timedelta(minutes=timed.schedule.open_after_close_minutes)
         if opens_at < first:
             continue
-        closes_at = opens_at + timedelta(minutes=schedule.window_minutes)
+        closes_at = opens_at + timedelta(minutes=timed.schedule.window_minutes)
         _check_base(calendar, base, closes_at, tournament)
         closes.append(closes_at)
         subject = f"{tournament.label}:{base.isoformat()}"
         payload = {"tournament": tournament.label, "base_session": base.isoformat()}
         yield _step("open_round", subject, opens_at, payload)
         yield _step("close_round", subject, closes_at, payload)
-        yield from _scores(calendar, base, schedule, subject, payload, rules)
+        yield from _scores(calendar, base, timed, subject, payload, delay)
     if closes:
         payload = {"base_session": base.isoformat()}
         yield PlannedOccurrence(f"rebalance:fund:{base.isoformat()}", max(closes), payload, PRIORITY["rebalance"], FUND_CHAIN)
@@ -194,22 +167,17 @@ def _check_base(calendar: SessionCalendar, base: date, closes_at: datetime, tour
 
 
 def _scores(
-    calendar: SessionCalendar,
-    base: date,
-    schedule: Schedule,
-    subject: str,
-    payload: Mapping[str, str],
-    rules: TimetableRules,
+    calendar: SessionCalendar, base: date, timed: Timed, subject: str, payload: Mapping[str, str], delay: timedelta
 ) -> Iterator[PlannedOccurrence]:
     """Yield the scorings of one round and its resolution, as far as the calendar reaches."""
-    after = timedelta(minutes=rules.vendor_delay_minutes + rules.score_after_minutes)
-    known = calendar.index_of(base) + rules.lag_sessions
-    for day in sorted({*schedule.score_days, rules.horizon_sessions}):
+    after = delay + timedelta(minutes=timed.schedule.score_after_minutes)
+    known = calendar.index_of(base) + timed.lag_sessions
+    for day in sorted({*timed.schedule.score_days, timed.horizon_sessions}):
         if known + day >= calendar.sessions.shape[0]:
             return
         due_at = to_instant(calendar.closes[known + day]) + after
         yield _step("score_round", subject, due_at, payload)
-        if day == rules.horizon_sessions:
+        if day == timed.horizon_sessions:
             yield _step("resolve_round", subject, due_at, payload)
 
 

@@ -1,7 +1,6 @@
 """Goal: each week opens each tournament once, at the right instant, whatever clocks and holidays do. Method: hand-made dates
 from the exchange's published hours (16:00 New York, 13:00 on half days), counts against plain ISO weeks, and order rules."""
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -10,27 +9,25 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.ids import Tournament
 from market.calendars import session_calendar
-from service.jobs.timetable import DEFAULT_RULES, TimetableRules, occurrences, order
+from service.jobs.timetable import Timed, occurrences, order
+from service.settings import Schedule
 from service.store.records import PlannedOccurrence as Planned
 
 
-@dataclass(frozen=True)
-class Hours:
-    open_after_close_minutes: int = 120
-    window_minutes: int = 2400
-    score_days: tuple[int, ...] = (1, 5, 10, 20)
+def hours(window_minutes: int = 2400, score_days: tuple[int, ...] = (1, 5, 10, 20)) -> Timed:
+    return Timed(Schedule("test", 120, window_minutes, score_days, score_after_minutes=30, settle_after_minutes=15))
 
 
-BOTH = {Tournament.CLASSIC: Hours(), Tournament.SIGNALS: Hours()}
+BOTH = {Tournament.CLASSIC: hours(), Tournament.SIGNALS: hours()}
 
 
 def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def plan(first: str, last: str, schedules=BOTH, rules: TimetableRules = DEFAULT_RULES) -> list[Planned]:
+def plan(first: str, last: str, tournaments=BOTH) -> list[Planned]:
     calendar = session_calendar("XNYS", date(2013, 1, 2), date(2027, 6, 30))
-    return occurrences(calendar, schedules, at(first), at(last), rules)
+    return occurrences(calendar, tournaments, at(first), at(last))
 
 
 def of(planned: list[Planned], prefix: str) -> list[Planned]:
@@ -79,7 +76,7 @@ def test_settlements_are_one_a_session() -> None:
 
 
 def test_no_two_occurrences_share_job_and_instant() -> None:
-    daily = Hours(score_days=tuple(range(1, 21)))
+    daily = hours(score_days=tuple(range(1, 21)))
     planned = plan("2014-01-01", "2017-01-01", {Tournament.CLASSIC: daily, Tournament.SIGNALS: daily})
     assert len({(p.job, p.due_at) for p in planned}) == len(planned)
     assert planned == sorted(planned, key=order)
@@ -102,7 +99,7 @@ def test_a_round_is_scored_and_resolved_when_its_window_is_known() -> None:
 
 
 def test_the_fund_decides_after_both_closes() -> None:
-    late = {Tournament.CLASSIC: Hours(window_minutes=2000), Tournament.SIGNALS: Hours(window_minutes=2400)}
+    late = {Tournament.CLASSIC: hours(window_minutes=2000), Tournament.SIGNALS: hours(window_minutes=2400)}
     for schedules in (BOTH, late):
         planned = plan("2016-01-04", "2016-01-11", schedules)
         rebalance = of(planned, "rebalance")
@@ -113,7 +110,7 @@ def test_the_fund_decides_after_both_closes() -> None:
 
 
 def test_the_horizon_is_scored_even_when_no_day_names_it() -> None:
-    planned = plan("2016-01-04", "2016-03-01", {Tournament.SIGNALS: Hours(score_days=())})
+    planned = plan("2016-01-04", "2016-03-01", {Tournament.SIGNALS: hours(score_days=())})
     assert len(of(planned, "score_round:signals:2016-01-08")) == 1
 
 
@@ -124,14 +121,14 @@ def test_rounds_that_open_before_the_first_instant_are_left_alone() -> None:
 
 def test_a_window_longer_than_the_week_end_is_refused() -> None:
     with pytest.raises(InputRejected) as caught:
-        plan("2016-01-04", "2016-02-01", {Tournament.SIGNALS: Hours(window_minutes=3 * 1440)})
+        plan("2016-01-04", "2016-02-01", {Tournament.SIGNALS: hours(window_minutes=3 * 1440)})
     assert caught.value.code == Code.SETTING_INVALID
 
 
 @pytest.mark.parametrize("days", [(0,), (21,), (-1, 5)])
 def test_a_scored_day_outside_the_horizon_is_refused(days: tuple[int, ...]) -> None:
     with pytest.raises(InputRejected):
-        plan("2016-01-04", "2016-02-01", {Tournament.SIGNALS: Hours(score_days=days)})
+        plan("2016-01-04", "2016-02-01", {Tournament.SIGNALS: hours(score_days=days)})
 
 
 def test_a_calendar_that_is_too_short_is_refused() -> None:

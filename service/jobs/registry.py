@@ -1,0 +1,135 @@
+"""What each job does: the step's name in front of the first colon, and the workflow that takes it.
+
+Each function gets the platform and the occurrence's payload. A round is found by its tournament and its base session, because
+its number is only given when it opens. Every workflow here may be run twice with one effect.
+
+A step whose time has passed for good (an opening after the next session closed, a rebalance after newer prices came in) is
+:class:`Missed`: nothing can be done about it, so it is recorded and the steps after it go on.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import Conflict, InputRejected
+from crowdalpha.ids import RoundKey, RoundState, Tournament
+from service.context import Platform
+from service.store import rounds
+from service.store.records import RoundRecord
+
+Payload = Mapping[str, Any]
+Job = Callable[[Platform, Payload], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A step that can no longer be taken, and why."""
+
+    reason: str
+
+
+def open_round(platform: Platform, payload: Payload) -> object:
+    """Open the round of the payload's tournament that is based on its base session."""
+    from service.workflows.open_round import open_round as workflow
+
+    base = date.fromisoformat(payload["base_session"])
+    try:
+        return workflow(platform, _tournament(payload), base)
+    except InputRejected as error:
+        if error.code is not Code.DATE_INVALID:
+            raise
+        return Missed(error.message)
+
+
+def close_round(platform: Platform, payload: Payload) -> object:
+    """Close the payload's round."""
+    from service.workflows.close_round import close_round as workflow
+
+    return _with_round(platform, payload, workflow)
+
+
+def score_round(platform: Platform, payload: Payload) -> object:
+    """Score the payload's round on the returns known now."""
+    from service.workflows.score_round import score_round as workflow
+
+    return _with_round(platform, payload, workflow)
+
+
+def resolve_round(platform: Platform, payload: Payload) -> object:
+    """Resolve the payload's round."""
+    from service.workflows.resolve_round import resolve_round as workflow
+
+    return _with_round(platform, payload, workflow)
+
+
+def rebalance(platform: Platform, payload: Payload) -> object:
+    """Decide the fund's trades, once no round of the same week is open any more.
+
+    Raises
+    ------
+    Conflict
+        ROUND_NOT_DUE while a round with the payload's base session still takes submissions.
+    """
+    from service.workflows.rebalance import rebalance as workflow
+
+    base = date.fromisoformat(payload["base_session"])
+    known = platform.desk.view(platform.clock.now()).last_session
+    if known > base:
+        return Missed(f"The prices of {known} are known: the open that a book decided on {base} trades at has passed.")
+    with platform.store.read() as connection:
+        latest = [rounds.latest_round(connection, t) for t in Tournament]
+    still_open = [str(r.key) for r in latest if r is not None and r.base_session == base and r.state is RoundState.OPEN]
+    if still_open:
+        raise Conflict(
+            Code.ROUND_NOT_DUE, f"The fund decides once the week's rounds have closed; open: {', '.join(still_open)}."
+        )
+    return workflow(platform, base)
+
+
+def settle_fund(platform: Platform, payload: Payload) -> object:
+    """Mark the fund's book up to the payload's session."""
+    from service.workflows.settle_fund import settle_fund as workflow
+
+    return workflow(platform, date.fromisoformat(payload["session"]))
+
+
+JOBS: dict[str, Job] = {
+    "open_round": open_round,
+    "close_round": close_round,
+    "score_round": score_round,
+    "resolve_round": resolve_round,
+    "rebalance": rebalance,
+    "settle_fund": settle_fund,
+}
+
+
+def job_of(name: str) -> Job:
+    """Return what ``name`` does; raises InputRejected NOT_FOUND for a job that is not known here."""
+    step = name.partition(":")[0]
+    if step not in JOBS:
+        raise InputRejected(Code.NOT_FOUND, f"There is no job '{step[:40]}'.")
+    return JOBS[step]
+
+
+def _tournament(payload: Payload) -> Tournament:
+    return Tournament.from_label(payload["tournament"])
+
+
+def _with_round(platform: Platform, payload: Payload, workflow: Callable[[Platform, RoundKey], object]) -> object:
+    found = _round(platform, _tournament(payload), date.fromisoformat(payload["base_session"]))
+    if found is None:
+        return Missed(f"The {payload['tournament']} round of {payload['base_session']} was never opened.")
+    if found.state is RoundState.VOID:
+        return Missed(f"Round {found.key} is void.")
+    return workflow(platform, found.key)
+
+
+def _round(platform: Platform, tournament: Tournament, base: date) -> RoundRecord | None:
+    """Return the round based on ``base``; looked for from the newest backwards, because what is due is rarely old."""
+    with platform.store.read() as connection:
+        found = rounds.latest_round(connection, tournament)
+        while found is not None and found.base_session > base:
+            found = rounds.round_by_key(connection, RoundKey(tournament, found.key.number - 1))
+    return found if found is not None and found.base_session == base else None
