@@ -13,6 +13,7 @@ A void round has step 3 only: everything goes back.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 from crowdalpha.canonical import Plain, canonical_bytes, canonical_hash, sha256_hex
 from crowdalpha.codes import Code
@@ -199,9 +200,10 @@ def _terms_hash(terms: PayoutTerms) -> str:
 
 def _ordered(lines: Sequence[StakeLine], terms: PayoutTerms) -> list[StakeLine]:
     ordered = sorted(lines, key=lambda line: line.model_id)
-    for before, line in zip([None, *ordered[:-1]], ordered, strict=True):
-        if before is not None and before.model_id == line.model_id:
-            raise InvariantBroken(Code.LEDGER_BROKEN, f"Model {line.model_id} stands twice in one round.")
+    for before, after in pairwise(ordered):
+        if before.model_id == after.model_id:
+            raise InvariantBroken(Code.LEDGER_BROKEN, f"Model {after.model_id} stands twice in one round.")
+    for line in ordered:
         if line.reserved_atoms != reservation(line.at_risk_atoms, terms.clip_ppb):
             raise InvariantBroken(
                 Code.LEDGER_BROKEN, f"Model {line.model_id} has {line.reserved_atoms} atoms reserved for {line.at_risk_atoms}."
