@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -16,8 +17,14 @@ from rich.text import Text
 LEADERBOARD_SHOWN = 60
 """More than any crowd of a replay; a real platform's leaderboard is read on its page."""
 
-POSITIONS_SHOWN = 4
-"""On each side of a book; more would not be one line, and ``_flat`` would break the mapping up."""
+POSITIONS_SHOWN = 5
+"""On each side of a book."""
+
+ENTRIES_SHOWN = 6
+"""A mapping with more entries than this is not shown on one line."""
+
+LARGEST_SHOWN = 4
+"""Of many numbers, so many are shown."""
 
 DASH = "–"
 WIDTH_MIN = 120
@@ -83,7 +90,7 @@ def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(_words(name), justify="right" if all(_is_number(row.get(name)) for row in rows) else "left")
     for row in rows:
         table.add_row(*(Text(cell(row.get(name))) for name in names))
-    out.print(table)
+    out.print(Padding(table, (0, 0, 1, 0)))
 
 
 def print_figures(title: str, figures: Mapping[str, Any]) -> None:
@@ -145,11 +152,11 @@ def cell(value: Any) -> str:
 
 
 def _print_rounds(out: Console, data: Mapping[str, Any]) -> None:
-    figures: dict[str, Any] = {"seed": data.get("seed"), "models": data.get("models")}
+    figures: dict[str, Any] = {"seed": data.get("seed"), "market": data.get("market"), "models": data.get("models")}
     for tournament, states in dict(data.get("rounds", {})).items():
         figures[f"{tournament} rounds"] = states
     figures["submissions"] = data.get("submissions")
-    _print_figures(out, "season", figures)
+    _print_figures(out, "season", {name: value for name, value in figures.items() if value is not None})
 
 
 def _print_leaderboard(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -164,12 +171,12 @@ def _print_leaderboard(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(name, justify="right")
     for place, row in enumerate(rows[:LEADERBOARD_SHOWN], start=1):
         scores = row.get("scores", {})
-        cells = [str(place), row.get("model"), row.get("provider"), row.get("tournament"), row.get("rounds")]
+        cells = [str(row.get("rank", place)), row.get("model"), row.get("provider"), row.get("tournament"), row.get("rounds")]
         cells += [_score(scores.get(kind)) for kind in kinds]
         cells += [_tokens(row.get(name)) for name in ("stake_tokens", "paid_tokens", "burned_tokens")]
         cells.append(_share(row.get("retention_mean")))
         table.add_row(*(Text(cell(value)) for value in cells))
-    out.print(table)
+    out.print(Padding(table, (0, 0, 1, 0)))
     if len(rows) > LEADERBOARD_SHOWN:
         out.print(f"… and {len(rows) - LEADERBOARD_SHOWN} more")
 
@@ -187,7 +194,7 @@ def _print_providers(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
             _share(row.get("retention_mean")),
         ]
         table.add_row(*(Text(cell(value)) for value in cells))
-    out.print(table)
+    out.print(Padding(table, (0, 0, 1, 0)))
 
 
 def _print_figures(out: Console, title: str, figures: Mapping[str, Any]) -> None:
@@ -202,17 +209,26 @@ def _print_figures(out: Console, title: str, figures: Mapping[str, Any]) -> None
 
 
 def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (name, value) with nested mappings of mappings flattened; a mapping of plain values stays one line."""
+    """Yield (name, value) with nested mappings flattened; one of a few plain values, or of many numbers, stays one line."""
     for name, value in figures.items():
-        nested = isinstance(value, Mapping) and (len(value) > 4 or any(isinstance(v, Mapping) for v in value.values()))
-        if nested:
+        if not isinstance(value, Mapping):
+            yield prefix + str(name), value
+        elif len(value) > ENTRIES_SHOWN and all(isinstance(item, float) for item in value.values()):
+            yield prefix + str(name), _largest(value)
+        elif len(value) > ENTRIES_SHOWN or any(isinstance(item, Mapping) for item in value.values()):
             yield from _flat(value, f"{prefix}{name} ")
         else:
             yield prefix + str(name), value
 
 
+def _largest(numbers: Mapping[str, float]) -> str:
+    """Return the numbers that are furthest from zero: of twenty exposures, these are the ones to look at."""
+    order = sorted(numbers, key=lambda name: -abs(numbers[name]))[:LARGEST_SHOWN]
+    return f"{cell({name: numbers[name] for name in order})} (largest of {len(numbers)})"
+
+
 def _table(title: str) -> Table:
-    return Table(title=Text(title, style="bold"), title_justify="left", show_edge=False, pad_edge=False)
+    return Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
 
 
 def _named(paths: Any) -> list[tuple[str, Any]]:

@@ -14,6 +14,8 @@ from service.cli.plain import plain
 from service.cli.progress import PLAIN_LINES_MAX, ConsoleProgress
 from service.cli.render import cell, print_book, print_detail, print_rows, print_summary
 
+EXPOSURES = {f"factor_{i}": 0.01 * i * (-1) ** i for i in range(10)}
+
 SUMMARY = {
     "seed": 0,
     "rounds": {"signals": {"resolved": 12, "scoring": 4}, "classic": {"resolved": 12}},
@@ -45,7 +47,7 @@ SUMMARY = {
         {"provider": "dice", "staked": "50", "paid": "0", "burned": "3", "net": "-3", "retention_mean": None},
     ],
     "stake_flows": {"deposited_atoms": "1500000000000000000000", "paid_atoms": "12500000000000000000"},
-    "fund": {"total_return": 0.0123, "sharpe": None, "drift": {"beta": {"q99": 0.02}}},
+    "fund": {"total_return": 0.0123, "sharpe": None, "drift": {"beta": {"q99": 0.02}}, "exposures": EXPOSURES},
     "meta_model": {"signals": {"models": 26, "effective_models": 11.5}},
 }
 
@@ -64,6 +66,7 @@ def test_a_season_is_shown_with_the_values_of_its_summary(capsys: pytest.Capture
         "[bold]trend",
         "1,500.00 tokens",
         "drift beta",
+        "factor_9 -0.09, factor_8 0.08, factor_7 -0.07, factor_6 0.06 (largest of 10)",
         "11.5",
         "h/tearsheet.html",
         "–",

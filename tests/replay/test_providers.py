@@ -1,6 +1,7 @@
 """Goal: the crowd is honest, repeatable and as varied as it says. Method: a small random market and plain formulas."""
 
 import io
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from time import perf_counter
 
@@ -17,6 +18,7 @@ from service.replay.crowd import Member, roster
 from service.replay.files import DAMAGES, HEADERS, damaged, write_csv
 from service.replay.providers.classic import ClassicArchive, ClassicInput, read_era
 from service.replay.providers.momentum import momentum
+from service.replay.providers.oracle import oracle
 from service.replay.providers.ridge import ERAS_MIN, ridge
 from service.replay.providers.window import WINDOW_SESSIONS, Strategy, StrategyInput, round_window
 from service.replay.uploads import classic_uploads, member_rng, signals_uploads, unit_values
@@ -127,8 +129,32 @@ def test_the_same_seed_gives_the_same_stakes_and_another_seed_others() -> None:
     assert stakes[0] == stakes[1] != stakes[2]
 
 
-def test_only_a_generated_market_has_an_oracle() -> None:
-    assert not any("oracle" in m.model_name for m in roster("parquet", SEED))
+def test_only_a_generated_market_has_an_oracle(panel: PointInTimePanel) -> None:
+    assert not any("oracle" in m.model_name for m in roster("parquet", SEED, panel))
+    assert [m.model_name for m in roster("synthetic", SEED, panel) if "oracle" in m.model_name] == ["oracle_synthetic"]
+
+
+def test_the_oracle_refuses_a_market_that_was_not_generated(panel: PointInTimePanel) -> None:
+    view, positions = view_before_last(panel), np.arange(ASSETS)
+    data = StrategyInput(view, positions, round_window(view, positions), np.random.default_rng(0))
+    with pytest.raises(InputRejected, match="synthetic market only"):
+        oracle(data, panel)
+
+
+def test_the_oracle_knows_what_comes_and_changes_its_mind_slowly(panel: PointInTimePanel) -> None:
+    generated = replace(panel, source="synthetic")
+    positions = np.arange(ASSETS)
+    knowledge, opinions = [], []
+    for back in range(60, 30, -5):
+        view = view_before_last(generated, back)
+        data = StrategyInput(view, positions, round_window(view, positions), np.random.default_rng(0))
+        row = view.sessions.shape[0] - 1
+        returns = view_before_last(generated).total_returns()[row + 3 : row + 23]
+        truth = np.prod(1.0 + returns, axis=0) - 1.0
+        opinions.append(oracle(data, generated))
+        knowledge.append(np.corrcoef(opinions[-1], truth)[0, 1])
+    assert np.mean(knowledge) > 0.05
+    assert np.corrcoef(opinions[0], opinions[1])[0, 1] > 0.9
 
 
 # Strategies of the signals tournament
