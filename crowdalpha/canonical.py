@@ -44,7 +44,7 @@ def canonical_bytes(value: Plain) -> bytes:
     Examples
     --------
     >>> canonical_bytes({"b": [1, None], "a": "ü"})
-    b'{"a":"\\xc3\\xbc","b":[1,null]}'
+    b'{"a":"\xc3\xbc","b":[1,null]}'
     """
     _check(value, "$")
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

@@ -3,9 +3,11 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# At once, because the first import of the module of the same name would otherwise put itself in the function's place.
+from signals.neutralize import neutralize
+
 if TYPE_CHECKING:
     from signals.frame import score_frame as score_frame
-    from signals.neutralize import neutralize as neutralize
     from signals.parse import CLASSIC_FORMAT as CLASSIC_FORMAT
     from signals.parse import SIGNALS_FORMAT as SIGNALS_FORMAT
     from signals.parse import parse_csv as parse_csv
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "score_frame": "signals.frame",
-    "neutralize": "signals.neutralize",
     "CLASSIC_FORMAT": "signals.parse",
     "SIGNALS_FORMAT": "signals.parse",
     "parse_csv": "signals.parse",

@@ -27,8 +27,8 @@ def score_ppb(score: float) -> int:
 
     Examples
     --------
-    >>> score_ppb(0.0123456789), score_ppb(-0.5e-9), score_ppb(1.5e-9)
-    (12345679, 0, 2)
+    >>> score_ppb(0.0123456789), score_ppb(-(2.0**-10))
+    (12345679, -976562)
     """
     return _ppb(score, "score")
 
