@@ -78,7 +78,9 @@ def _life(tournaments: dict[Tournament, Timed]) -> timedelta:
 
 def _calendar(platform: Platform, first: date, last: date) -> SessionCalendar:
     margin = timedelta(days=MARGIN_DAYS)
-    return session_calendar(platform.settings.market.calendar, first - margin, last + margin)
+    # Whole years, so that the calendars of many small plans are one calendar.
+    start, end = date((first - margin).year, 1, 1), date((last + margin).year, 12, 31)
+    return session_calendar(platform.settings.market.calendar, start, end)
 
 
 def _instant(connection: Connection, key: str) -> datetime | None:
