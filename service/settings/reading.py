@@ -91,13 +91,18 @@ def check(values: Mapping[str, Any], schema: Mapping[str, Key], source: str) -> 
     InputRejected
         ``SETTING_UNKNOWN`` for a key outside the schema; ``SETTING_INVALID`` for a missing key or a wrong value.
     """
-    for name in values:
+    given = {name: value for name, value in values.items() if value != {} or not _is_table(name, schema)}
+    for name in given:
         if name not in schema:
             refuse_unknown(f"{source}: there is no setting '{name}'", name, schema)
-    missing = [name for name, key in schema.items() if name not in values and not key.optional]
+    missing = [name for name, key in schema.items() if name not in given and not key.optional]
     if missing:
         raise InputRejected(Code.SETTING_INVALID, f"{source}: the setting '{missing[0]}' is missing.")
-    return {name: convert(value, schema[name], f"{source}: '{name}'") for name, value in values.items()}
+    return {name: convert(value, schema[name], f"{source}: '{name}'") for name, value in given.items()}
+
+
+def _is_table(name: str, schema: Mapping[str, Key]) -> bool:
+    return any(key.startswith(f"{name}.") for key in schema)
 
 
 def convert(value: Any, key: Key, where: str, *, from_text: bool = False) -> Any:
