@@ -115,3 +115,16 @@ def test_order_of_rows_changes_nothing():
 def test_refusal_says_what_to_do(data, hint):
     verdict = judge(data, SIGNALS_FORMAT, UNIVERSE, SCORING)
     assert any(hint in finding.message for finding in verdict.findings), verdict.findings
+
+
+def test_upload_of_five_thousand_rows_is_judged_quickly():
+    labels = tuple(f"T{i:05d} US" for i in range(5000))
+    values = np.random.default_rng(1).random(5000).tolist()
+    data = text([f"{label},{value!r}" for label, value in zip(labels, values, strict=True)])
+    seconds = []
+    for _ in range(20):
+        started = time.perf_counter()
+        verdict = judge(data, SIGNALS_FORMAT, labels, SCORING)
+        seconds.append(time.perf_counter() - started)
+    assert verdict.accepted
+    assert min(seconds) <= 0.008
