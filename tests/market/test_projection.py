@@ -74,6 +74,22 @@ def test_no_exposure_is_left_in_degenerate_designs():
             assert_nothing_left(residual, exposures)
 
 
+def test_no_exposure_is_left_in_random_mixtures_of_every_defect():
+    print(f"seed {SEED}")
+    rng = np.random.default_rng(SEED)
+    for _ in range(400):
+        n, k = int(rng.integers(1, 50)), int(rng.integers(2, 70))
+        exposures = rng.normal(size=(n, k)) * 10.0 ** rng.integers(-12, 13, k)
+        for a, b in rng.integers(0, k, (3, 2)):
+            blur = rng.normal(size=n) * np.abs(exposures[:, b]).max() * 10.0 ** rng.integers(-16, -3)
+            exposures[:, a] = exposures[:, b] * 10.0 ** rng.integers(-6, 7) + blur * rng.integers(0, 2)
+        exposures[:, rng.integers(0, k)] = rng.choice([0.0, 1.0, 1e12])
+        values = rng.normal(size=n) * 10.0 ** rng.integers(-12, 13)
+        if rng.random() < 0.3:
+            values = exposures @ rng.normal(size=k)
+        assert_nothing_left(residualize(values, exposures), exposures)
+
+
 def test_a_value_that_is_explained_wholly_leaves_exact_zeros():
     rng = np.random.default_rng(SEED)
     values = rng.normal(size=N)
