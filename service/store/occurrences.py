@@ -149,14 +149,19 @@ def retry(connection: Connection, job: str, due_at: datetime, at: datetime) -> O
     return _record(row)
 
 
-def overdue(connection: Connection, now: datetime) -> list[Occurrence]:
-    """Return the events that are due and not done, in their order: what a healthy platform has few of."""
+def planned(connection: Connection, until: datetime) -> list[Occurrence]:
+    """Return the events that are due up to ``until`` and not done, in their order."""
     statement = (
         select(occurrences)
-        .where(_TABLE.finished_at.is_(None), _TABLE.due_at <= now)
+        .where(_TABLE.finished_at.is_(None), _TABLE.due_at <= until)
         .order_by(_TABLE.due_at, _TABLE.priority, _TABLE.job)
     )
     return [_record(row) for row in connection.execute(statement)]
+
+
+def overdue(connection: Connection, now: datetime) -> list[Occurrence]:
+    """Return the events that should have been done by ``now``, in their order: a healthy platform has few."""
+    return planned(connection, now)
 
 
 def next_due(connection: Connection) -> datetime | None:
