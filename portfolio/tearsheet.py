@@ -1,0 +1,346 @@
+"""The tear sheet: what a fund did, on one self-contained HTML page with inline SVG and CSS, and no script.
+
+It shows what it is given and decides nothing. On top stand the reservations that its data call for (a synthetic market,
+survivors only, …), because a figure without them would say more than is known. It prints well, reads on a phone, follows the
+light or dark scheme of the reader, and is equal byte for byte for equal data: no clock, no version, no path is in it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+import numpy as np
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected
+from market.arrays import DateArray, FloatArray
+from portfolio.charts import Chart, Series, number, percent, render_chart
+from portfolio.mandate import SESSIONS_PER_YEAR
+from portfolio.performance import (
+    Performance,
+    beta_with_error,
+    drawdowns,
+    monthly_returns,
+    performance,
+    rolling_sharpe,
+    session_returns,
+)
+from portfolio.sheetstyle import STYLE
+
+ROLLING_WINDOW = 126
+"""Sessions of the rolling Sharpe ratio: half a year; shorter histories use a third of what there is."""
+FACTORS_SHOWN_MAX = 8
+"""Lines that can still be told apart; the factors with the largest exposures are shown."""
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+HEAT_FULL = 0.03
+"""Monthly return at which a cell has its full colour."""
+
+FOOTER = (
+    "<footer><p>Returns are of sessions, and a year has 252. Ratios carry one standard error. Before costs means the profit of "
+    "the same trades, had they been free.</p></footer>"
+)
+
+FLAG_TEXTS: Mapping[str, str] = {
+    "synthetic": "Synthetic market. These prices were generated from a seed; nothing here happened on an exchange.",
+    "survivors_only": "Survivors only. Companies that left the market are missing from these prices, so results look better "
+    "than they could have been.",
+    "static_lookahead": "Undated facts. Sectors, countries and share counts come from one later snapshot and are used as if "
+    "they had always been known.",
+    "assumed": "Assumed publication times. When a price became known is taken as the close plus a fixed delay.",
+    "total_return_adjusted": "Adjusted prices. Returns include dividends; price levels are not those that were quoted.",
+}
+GRAVE = frozenset({"synthetic", "survivors_only"})
+"""Flags that are shown as warnings rather than remarks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A section of its own: text cells as they are to be read; columns but the first are right-aligned."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TearSheetData:
+    """What a tear sheet is made of.
+
+    Attributes
+    ----------
+    title, subtitle : str
+        Heading, and one line below it (mandate, universe, seed).
+    sessions : (T,) datetime64[D]
+        Ascending.
+    initial_equity : float
+        Capital before the first session, positive.
+    equity, gross_pnl : (T,) float64
+        Equity after costs at each close; profit before costs.
+    costs : mapping of kind to (T,) float64
+        What each session paid, in money.
+    turnover : (T,) float64
+        Σ|trade| / equity.
+    exposures : mapping of name to (T,) float64
+        ``gross`` and ``net`` at the close, fractions of equity, and any other sum of weights.
+    factor_exposures : mapping of name to (T,) float64
+        B'w at the close for each factor.
+    market_returns : (T,) float64 or None
+        For the beta of the result.
+    flags : sequence of str
+        Of the data; see :data:`FLAG_TEXTS`. An unknown flag is shown as it is.
+    tables : sequence of Table
+        Further sections: rounds, stakes, decisions.
+    """
+
+    title: str
+    sessions: DateArray
+    initial_equity: float
+    equity: FloatArray
+    gross_pnl: FloatArray
+    costs: Mapping[str, FloatArray]
+    turnover: FloatArray
+    subtitle: str = ""
+    exposures: Mapping[str, FloatArray] = field(default_factory=dict)
+    factor_exposures: Mapping[str, FloatArray] = field(default_factory=dict)
+    market_returns: FloatArray | None = None
+    flags: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """Everything that several sections need, computed once."""
+
+    path: FloatArray
+    gross_path: FloatArray
+    net: Performance
+    gross: Performance
+    returns: FloatArray
+    total_costs: FloatArray
+
+
+def render_tearsheet(data: TearSheetData) -> str:
+    """Render the page.
+
+    Parameters
+    ----------
+    data : TearSheetData
+
+    Returns
+    -------
+    str
+        A whole HTML document, well under a megabyte.
+
+    Raises
+    ------
+    InputRejected
+        PROBLEM_INVALID when the arrays do not have one value for each session.
+    """
+    _check(data)
+    figures = _figures(data)
+    sections = [
+        _header(data),
+        _banners(data.flags),
+        _tiles(data, figures),
+        f'<section class="charts">{"".join(render_chart(chart) for chart in _charts(data, figures))}</section>',
+        _months(data, figures),
+        _statistics(data, figures),
+        *(_table(table) for table in data.tables),
+        FOOTER,
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
+        f"<title>{escape(data.title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
+        + "\n".join(section for section in sections if section)
+        + "\n</main></body></html>\n"
+    )
+
+
+def _check(data: TearSheetData) -> None:
+    shape = data.sessions.shape
+    arrays = [data.equity, data.gross_pnl, data.turnover, *data.costs.values()]
+    arrays += [*data.exposures.values(), *data.factor_exposures.values()]
+    if data.market_returns is not None:
+        arrays.append(data.market_returns)
+    if len(shape) != 1 or any(array.shape != shape for array in arrays):
+        raise InputRejected(Code.PROBLEM_INVALID, "A tear sheet needs one value of each series for each session.")
+
+
+def _figures(data: TearSheetData) -> _Figures:
+    path = np.concatenate([[data.initial_equity], data.equity])
+    gross_path = data.initial_equity + np.concatenate([[0.0], np.cumsum(data.gross_pnl)])
+    total = np.zeros(data.sessions.shape)
+    for values in data.costs.values():
+        total = total + values
+    return _Figures(path, gross_path, performance(path), performance(gross_path), session_returns(path), total)
+
+
+def _header(data: TearSheetData) -> str:
+    period = (
+        f"{data.sessions[0]} to {data.sessions[-1]}, {data.sessions.size} sessions" if data.sessions.size else "no sessions"
+    )
+    subtitle = f"<p>{escape(data.subtitle)}</p>" if data.subtitle else ""
+    return f'<header><h1>{escape(data.title)}</h1>{subtitle}<p class="period">{period}</p></header>'
+
+
+def _banners(flags: Sequence[str]) -> str:
+    items = []
+    for flag in sorted(set(flags), key=lambda f: (f not in GRAVE, f)):
+        text = FLAG_TEXTS.get(flag, f"{flag}.")
+        head, _, rest = text.partition(". ")
+        kind = "grave" if flag in GRAVE else "remark"
+        body = f"<b>{escape(head)}.</b> {escape(rest)}" if rest else f"<b>{escape(text)}</b>"
+        items.append(f'<li class="{kind}">{body}</li>')
+    return f'<ul class="banners">{"".join(items)}</ul>' if items else ""
+
+
+def _tiles(data: TearSheetData, f: _Figures) -> str:
+    years = max(data.sessions.size / SESSIONS_PER_YEAR, 1e-9)
+    mean_equity = float(f.path.mean())
+    tiles = [
+        ("After costs", percent(f.net.total_return), f"{percent(f.net.annual_return)} a year"),
+        (
+            "Before costs",
+            percent(f.gross.total_return),
+            f"{percent(f.total_costs.sum() / mean_equity / years)} costs a year",
+        ),
+        ("Volatility", percent(f.net.annual_volatility), "a year"),
+        ("Sharpe ratio", number(f.net.sharpe), f"± {number(f.net.sharpe_error)}"),
+        ("Drawdown", percent(f.net.max_drawdown), f"longest {f.net.drawdown_sessions_max} sessions"),
+        ("Turnover", f"{number(data.turnover.sum() / years, 1)} ×", "of equity a year"),
+    ]
+    if data.market_returns is not None:
+        beta = beta_with_error(f.returns, data.market_returns)
+        tiles.append(("Market beta", number(beta.beta, 3), f"± {number(beta.error, 3)}"))
+    cells = "".join(f"<div><dt>{escape(n)}</dt><dd>{escape(v)}<small>{escape(s)}</small></dd></div>" for n, v, s in tiles)
+    return f'<dl class="tiles">{cells}</dl>'
+
+
+def _charts(data: TearSheetData, f: _Figures) -> list[Chart]:
+    at, start = data.sessions, data.initial_equity
+    window = min(ROLLING_WINDOW, max(2, at.size // 3))
+    charts = [
+        Chart(
+            "Equity",
+            "Result since the start, after and before costs.",
+            at,
+            [Series("after costs", f.path[1:] / start - 1), Series("before costs", f.gross_path[1:] / start - 1)],
+            wide=True,
+        ),
+        Chart(
+            "Drawdown", "Fall from the highest equity so far.", at, [Series("at the end", drawdowns(f.path)[1:])], kind="area"
+        ),
+        Chart(
+            "Rolling Sharpe ratio",
+            f"Of the last {window} sessions, after costs, by the year.",
+            at,
+            [Series("Sharpe ratio", rolling_sharpe(f.returns, window))],
+            form=number,
+        ),
+    ]
+    if data.exposures:
+        series = [Series(name, values) for name, values in data.exposures.items()]
+        charts.append(Chart("Capital at work", "Sums of weights at each close, as parts of equity.", at, series))
+    if data.factor_exposures:
+        charts.append(_factor_chart(data))
+    charts.append(
+        Chart("Turnover", "Bought plus sold as a part of equity.", at, [Series("traded", data.turnover)], kind="bars")
+    )
+    spent = [Series(kind, np.cumsum(values) / start) for kind, values in data.costs.items() if np.any(values != 0)]
+    charts.append(Chart("Costs", "Paid since the start, as parts of the first capital.", at, spent, form=_small_percent))
+    return charts
+
+
+def _small_percent(value: float) -> str:
+    return percent(value, 2)
+
+
+def _factor_chart(data: TearSheetData) -> Chart:
+    size = {name: float(np.nanmax(np.abs(v), initial=0.0)) for name, v in data.factor_exposures.items()}
+    shown = sorted(size, key=lambda name: (-size[name], name))[:FACTORS_SHOWN_MAX]
+    note = "Σ exposure × weight at each close, drift between rebalances included."
+    if len(shown) < len(size):
+        note = f"{note} The {len(shown)} largest of {len(size)}."
+    series = [Series(name, data.factor_exposures[name]) for name in shown]
+    return Chart("Factor exposures", note, data.sessions, series, form=_three)
+
+
+def _three(value: float) -> str:
+    return number(value, 3)
+
+
+def _months(data: TearSheetData, f: _Figures) -> str:
+    found = monthly_returns(data.sessions, f.path)
+    years = sorted({year for year, _ in found})
+    rows = []
+    for year in years:
+        cells, growth = [], 1.0
+        for month in range(1, 13):
+            value = found.get((year, month))
+            if value is None:
+                cells.append("<td></td>")
+                continue
+            growth *= 1.0 + value
+            cells.append(_heat(value))
+        rows.append(f'<tr><th scope="row">{year}</th>{"".join(cells)}<td class="year">{percent(growth - 1)}</td></tr>')
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("", *MONTHS, "Year"))
+    return (
+        "<section><h2>Months</h2><p>Returns after costs; the first and the last month may be parts.</p>"
+        '<div class="scroll" tabindex="0">'
+        f'<table class="months"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div></section>'
+    )
+
+
+def _heat(value: float) -> str:
+    """Return a table cell tinted in five steps by sign and size."""
+    if not np.isfinite(value):
+        return "<td>–</td>"
+    step = min(5, int(np.ceil(5 * abs(value) / HEAT_FULL)))
+    kind = "up" if value > 0 else "down"
+    return f'<td class="{kind}{step}">{percent(value)}</td>' if step else f"<td>{percent(value)}</td>"
+
+
+def _statistics(data: TearSheetData, f: _Figures) -> str:
+    rows: list[tuple[str, str, str]] = []
+    for name, attribute, form in (
+        ("Total return", "total_return", percent),
+        ("Return a year", "annual_return", percent),
+        ("Volatility a year", "annual_volatility", percent),
+        ("Sharpe ratio", "sharpe", number),
+        ("Its standard error", "sharpe_error", number),
+        ("Largest drawdown", "max_drawdown", percent),
+        ("Best session", "best", _small_percent),
+        ("Worst session", "worst", _small_percent),
+        ("Sessions above zero", "positive_share", percent),
+        ("Skewness", "skewness", number),
+        ("Kurtosis", "kurtosis", number),
+    ):
+        net, gross = form(getattr(f.net, attribute)), form(getattr(f.gross, attribute))
+        rows.append((name, net, gross))
+    result = Table("Statistics", ("", "After costs", "Before costs"), rows)
+    spent = [
+        (kind, number(float(v.sum()), 0), percent(float(v.sum()) / data.initial_equity, 2)) for kind, v in data.costs.items()
+    ]
+    total = float(f.total_costs.sum())
+    spent.append(("all", number(total, 0), percent(total / data.initial_equity, 2)))
+    costs = Table(
+        "Costs by kind", ("", "Paid", "Of first capital"), spent, "Interest earned on cash counts as a negative cost."
+    )
+    return f'<div class="pair">{_table(result)}{_table(costs)}</div>'
+
+
+def _table(table: Table) -> str:
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
+    body = "".join(
+        "<tr>"
+        + "".join(f'<th scope="row">{escape(c)}</th>' if i == 0 else f"<td>{escape(c)}</td>" for i, c in enumerate(row))
+        + "</tr>"
+        for row in table.rows
+    )
+    note = f"<p>{escape(table.note)}</p>" if table.note else ""
+    return (
+        f'<section><h2>{escape(table.title)}</h2>{note}<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div></section>"
+    )
