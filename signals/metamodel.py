@@ -23,9 +23,7 @@ from crowdalpha.errors import InputRejected
 from market.arrays import FloatArray, readonly
 from market.projection import residualize
 from market.ranks import gaussianize, tie_kept_rank
-
-CONSTANT_SPREAD = 1e-14
-"""A spread below this part of the largest value is rounding of one number."""
+from signals.constancy import is_constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +137,12 @@ def blend(models: Sequence[tuple[FloatArray, float]]) -> FloatArray:
         raise InputRejected(Code.SCORE_INPUT_INVALID, "A blend is of at least one vector, all on the same assets.")
     if not all(np.isfinite(share) and share >= 0 and np.isfinite(vector).all() for vector, share in models):
         raise InputRejected(Code.SCORE_INPUT_INVALID, "A share is negative or not finite, or a vector holds such a value.")
-    speaking = [(vector - vector.mean(), share) for vector, share in models if share > 0 and not _is_constant(vector)]
+    speaking = [(vector - vector.mean(), share) for vector, share in models if share > 0 and not is_constant(vector)]
     total = sum(share for _, share in speaking)
     mixed = np.zeros(models[0][0].shape)
     for centred, share in speaking:
         mixed += (share / total) * centred / np.sqrt(np.mean(centred * centred))
     return mixed
-
-
-def _is_constant(vector: FloatArray) -> bool:
-    return vector.size == 0 or bool(np.ptp(vector) <= CONSTANT_SPREAD * np.max(np.abs(vector)))
 
 
 def _shares(signals: FloatArray, weights: FloatArray) -> FloatArray:

@@ -28,12 +28,10 @@ from crowdalpha.errors import InputRejected
 from market.arrays import BoolArray, FloatArray
 from market.projection import orthonormal_basis, project_out
 from market.ranks import gaussianize, tie_kept_rank
+from signals.constancy import constant_rows, is_constant
 
 OVERLAP_MIN = 1 - 0.2
 """Least part of the universe that counts; written as the rule states it, so that exactly 80 % passes."""
-
-CONSTANT_SPREAD = 1e-14
-"""A spread below this part of the largest value is rounding of one number."""
 
 WHOLLY_EXPLAINED = 1e-10
 """A residual this small beside its vector is what rounding left, not an opinion."""
@@ -238,15 +236,14 @@ class _Stage:
             raise InputRejected(Code.COVERAGE_TOO_LOW, message)
         on_counted = self.predictions if counted == total else self.predictions[:, counts]
         gauss = gaussianize(tie_kept_rank(on_counted))
-        gauss[_constant_rows(on_counted)] = 0.0
+        gauss[constant_rows(on_counted)] = 0.0
         return _Counted(counts, gauss, self.target[counts])
 
     def _meta_on(self, on: _Counted) -> FloatArray:
         if self.meta_model is None:
             raise InputRejected(Code.SCORE_INPUT_INVALID, "A contribution needs a meta-model.")
         meta = self.meta_model[on.counts]
-        constant = bool(_constant_rows(meta[None, :])[0])
-        return np.zeros_like(meta) if constant else gaussianize(tie_kept_rank(meta))
+        return np.zeros_like(meta) if is_constant(meta) else gaussianize(tie_kept_rank(meta))
 
     def _basis_of(self, on: _Counted) -> FloatArray:
         if self.exposures is None:
@@ -267,13 +264,9 @@ def _stress(values: FloatArray) -> FloatArray:
     return np.asarray(values * np.sqrt(np.abs(values)), dtype=np.float64)
 
 
-def _constant_rows(values: FloatArray) -> BoolArray:
-    return np.asarray(np.ptp(values, axis=1) <= CONSTANT_SPREAD * np.max(np.abs(values), axis=1), dtype=np.bool_)
-
-
 def _length(centred: FloatArray, raw: FloatArray) -> float:
     """Length of a centred target; 0 when what centring left is rounding."""
-    if bool(_constant_rows(raw[None, :])[0]):
+    if is_constant(raw):
         return 0.0
     return float(np.sqrt(centred @ centred))
 
@@ -286,7 +279,7 @@ def _ratio(numerators: FloatArray, lengths: FloatArray) -> FloatArray:
 def _contribution_target(target: FloatArray) -> FloatArray:
     """Bins 0..1 become 0..4, then the mean goes: so that five bins run from −2 to 2."""
     in_bins = bool((target >= 0).all() and (target <= 1).all())
-    if bool(_constant_rows(target[None, :])[0]):
+    if is_constant(target):
         return np.zeros_like(target)
     scaled = target * 4 if in_bins else target
     return np.asarray(scaled - scaled.mean(), dtype=np.float64)

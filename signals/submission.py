@@ -22,15 +22,13 @@ from crowdalpha.terms import ScoringTerms
 from market.arrays import BoolArray, FloatArray, readonly
 from market.ranks import tie_kept_rank
 from signals.align import Aligned, align
+from signals.constancy import is_constant
 from signals.dialect import FileFormat, ParsedFile
 from signals.findings import FindingList
 from signals.parse import parse_csv
 
 FILL_RANK = 0.5
 """The middle of all ranks: no opinion."""
-
-CONSTANT_SPREAD = 1e-14
-"""A spread below this part of the largest value is rounding of one number, not an opinion."""
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t")
 """What a spreadsheet would run; no label of a universe that starts so would be unknown by chance."""
@@ -128,19 +126,6 @@ def judge(data: bytes, fmt: FileFormat, universe_ids: Sequence[str], scoring: Sc
     signal = None if findings.refused else _signal(placed.values, present)
     coverage = known / len(universe_ids) if universe_ids else 0.0
     return Verdict(not findings.refused, findings.shown(), signal, coverage, sha256_hex(data), findings.total, len(parsed.ids))
-
-
-def is_constant(values: FloatArray) -> bool:
-    """Say whether the spread of ``values`` is nothing but rounding; true also for fewer than two values.
-
-    Examples
-    --------
-    >>> is_constant(np.array([0.1, 0.1 + 1e-17])), is_constant(np.array([0.0, 1e-300]))
-    (True, False)
-    """
-    if values.size < 2:
-        return True
-    return bool(np.ptp(values) <= CONSTANT_SPREAD * np.max(np.abs(values)))
 
 
 def _judge_ids(

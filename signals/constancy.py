@@ -1,0 +1,27 @@
+"""When values count as all equal: by their spread relative to their size, never by a standard deviation of exactly zero.
+
+The standard deviation of 5,000 times 0.1 is about 1e-17, not 0; and a column near 1e-300 is no constant for being small.
+"""
+
+import numpy as np
+
+from market.arrays import BoolArray, FloatArray
+
+CONSTANT_SPREAD = 1e-14
+"""A spread below this part of the largest value is rounding of one number, not an opinion."""
+
+
+def constant_rows(values: FloatArray) -> BoolArray:
+    """Say for each row of (m, n) values without NaN, n ≥ 1, whether it is constant; (m,) bool."""
+    return np.asarray(np.ptp(values, axis=1) <= CONSTANT_SPREAD * np.max(np.abs(values), axis=1), dtype=np.bool_)
+
+
+def is_constant(values: FloatArray) -> bool:
+    """Say whether (n,) values without NaN are constant; true also for fewer than two values.
+
+    Examples
+    --------
+    >>> is_constant(np.array([0.1, 0.1 + 1e-17])), is_constant(np.array([0.0, 1e-300]))
+    (True, False)
+    """
+    return values.size < 2 or bool(constant_rows(values[None, :])[0])
