@@ -4,6 +4,7 @@ The summary holds no wall time, path or version, so that the same seed gives the
 """
 
 import json
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,9 +42,9 @@ def write_reports(platform: Platform, verdicts: dict[str, int], seed: int) -> Su
     """Write both reports into the home's ``reports/`` and return the summary."""
     from service.replay.sheet import render
 
-    data = summarize(platform, verdicts, seed)
+    data: dict[str, Any] = _finite(summarize(platform, verdicts, seed))
     paths = {name: platform.home.reports / file for name, file in (("summary", "summary.json"), ("tearsheet", "tearsheet.html"))}
-    for name, text in (("summary", json.dumps(data, indent=1, sort_keys=True) + "\n"), ("tearsheet", render(platform, data))):
+    for name, text in (("summary", json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"), ("tearsheet", render(platform, data))):
         draft = paths[name].with_suffix(".draft")
         draft.write_text(text, encoding="utf-8")
         draft.replace(paths[name])
@@ -80,6 +81,15 @@ def summarize(platform: Platform, verdicts: dict[str, int], seed: int) -> dict[s
         "fund": _fund(platform, days) | {"rebalances": _count(d.status for d in decisions)},
         "meta_model": queries.meta_model_detail(platform),
     }
+
+
+def _finite(value: Any) -> Any:
+    """Return ``value`` with None for every number that JSON has no word for, such as the Sharpe ratio of a flat line."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _states(records: list[Any]) -> dict[str, int]:

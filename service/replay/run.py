@@ -19,7 +19,7 @@ from service.clock import SimulatedClock
 from service.context import build_platform
 from service.home import Home
 from service.idsource import SeededIds
-from service.replay.crowd import roster
+from service.replay.crowd import Member, roster
 from service.replay.report import Summary, write_reports
 from service.replay.season import Progress, Silent, play_season
 from service.settings import Settings, load_settings
@@ -128,13 +128,16 @@ def play(
     last_session: date,
     seed: int,
     progress: Progress | None = None,
+    members: tuple[Member, ...] | None = None,
 ) -> Summary:
     """Play the season from ``first`` to the settlement of ``last_session`` on ``panel`` in the fresh ``home``.
 
     Parameters
     ----------
     panel : PointInTimePanel
-        May reach beyond ``last_session``; nothing later is looked at.
+        May reach beyond ``last_session``; nothing later is looked at, but by the oracle of a synthetic market.
+    members : tuple of Member, optional
+        The crowd; by default the roster that fits the panel.
     """
     # The classic tournament's secret decides its ids and with them the order of rows: a season is a function of its seed.
     (home.keys / "classic.key").write_bytes(hashlib.sha256(f"season {seed}".encode()).digest())
@@ -144,8 +147,8 @@ def play(
     platform = build_platform(home, settings, SimulatedClock(begins), SeededIds(seed))
     try:
         platform.desk.use(panel)
-        members = roster(panel.source, seed, panel)
-        verdicts = play_season(platform, members, begins, ends, seed, progress or Silent())
+        crowd = roster(panel.source, seed, panel) if members is None else members
+        verdicts = play_season(platform, crowd, begins, ends, seed, progress or Silent())
         return write_reports(platform, verdicts, seed)
     finally:
         platform.store.dispose()

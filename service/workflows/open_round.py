@@ -89,7 +89,7 @@ def freeze(platform: Platform, view: PanelView, tournament: Tournament, base: da
     labels = [str(t) for t in np.asarray(view.assets.tickers)[universe.members]]
     live: bytes | None = None
     if tournament is Tournament.CLASSIC:
-        from signals.classic import live_era, to_table
+        from signals.classic.dataset import live_era, to_table
 
         era = live_era(view, universe.members, platform.classic_secret, base.isoformat())
         for row, position in enumerate(era.positions):

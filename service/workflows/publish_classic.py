@@ -69,7 +69,7 @@ def resolved_eras(platform: Platform, after: int = 0) -> list[tuple[int, Any]]:
 
 
 def _era(platform: Platform, view: PanelView, row: int, terms: RoundTerms) -> Any:
-    from signals.classic import live_era, to_table
+    from signals.classic.dataset import live_era, to_table
 
     session = to_date(view.sessions[row])
     evening = platform.desk.view(to_instant(view.known_at[row]))
@@ -79,4 +79,4 @@ def _era(platform: Platform, view: PanelView, row: int, terms: RoundTerms) -> An
     returns = forward_returns(view, members, session, scoring.horizon_sessions, scoring.lag_sessions)
     target = neutral_target(returns, exposures.values, scoring.bin_shares_percent)
     era = live_era(evening, members, platform.classic_secret, str(session))
-    return to_table(era, target[era.positions])
+    return to_table(era, target)

@@ -1,4 +1,4 @@
-"""Small seasons for tests: a synthetic market of 100 stocks, a dozen weeks, the whole crowd, in a few seconds."""
+"""Small seasons for tests: a synthetic market of 160 stocks, a dozen weeks, the whole crowd, in a few seconds."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +12,7 @@ import numpy as np
 from market.panel import PointInTimePanel
 from market.synthetic import SyntheticSpec, generate_market
 from service.home import Home
+from service.replay.crowd import roster
 from service.replay.report import Summary
 from service.replay.run import play
 from service.settings import Settings, load_settings
@@ -19,17 +20,17 @@ from service.settings import Settings, load_settings
 FIRST = date(2021, 1, 4)
 LAST = date(2021, 3, 31)
 HISTORY_FROM = date(2019, 3, 1)
-N_ASSETS = 100
+N_ASSETS = 160
 
 
 def small_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Settings of a small season: a universe of 80, a risk model of 40 weeks."""
-    return load_settings().with_overrides({"universe.size": 80, "fund.risk_weeks": 40, **(overrides or {})})
+    """Settings of a small season: a universe of 130, a risk model of 40 weeks."""
+    return load_settings().with_overrides({"universe.size": 130, "fund.risk_weeks": 40, **(overrides or {})})
 
 
 @cache
 def small_panel(seed: int = 7) -> PointInTimePanel:
-    """A synthetic market of 100 stocks over two years."""
+    """A synthetic market of 160 stocks over two years."""
     return generate_market(SyntheticSpec(seed=seed, n_assets=N_ASSETS, start=HISTORY_FROM, end=LAST))
 
 
@@ -42,7 +43,10 @@ def play_small(
 ) -> tuple[Home, Summary]:
     """Play the small season in a fresh home at ``path``."""
     home = Home.create(path)
-    return home, play(home, small_settings(overrides), panel or small_panel(), FIRST, last, seed)
+    panel = panel or small_panel()
+    # Without the oracle: everybody here is honest, so that no file can depend on the future.
+    members = roster(panel.source, seed)
+    return home, play(home, small_settings(overrides), panel, FIRST, last, seed, members=members)
 
 
 def altered_after(panel: PointInTimePanel, cut: date, how: str, seed: int = 0) -> PointInTimePanel:

@@ -1,0 +1,79 @@
+"""A season as a tear sheet: gathers what :func:`portfolio.tearsheet.render_tearsheet` shows."""
+
+from typing import Any
+
+import numpy as np
+
+from portfolio.tearsheet import Table, TearSheetData, render_tearsheet
+from service.context import Platform
+from service.store import fund
+
+LEADERS_SHOWN = 15
+
+
+def render(platform: Platform, summary: dict[str, Any]) -> str:
+    """Return the tear sheet of the home's fund with the season's rounds and stakes, as one HTML page.
+
+    Parameters
+    ----------
+    summary : dict
+        The content of ``summary.json``.
+    """
+    with platform.store.read() as connection:
+        days = fund.fund_days(connection)
+    if not days:
+        return "<!doctype html><title>Tear sheet</title><p>The fund has not traded yet.</p>"
+    factors = [n for n in days[-1].exposures if n.startswith("factor:") and n != "factor:market"]
+    data = TearSheetData(
+        title="Fund tear sheet",
+        subtitle=f"{platform.settings.fund.mandate} mandate, {platform.desk.panel.source} prices, seed {summary['seed']}",
+        sessions=np.array([d.session for d in days], dtype="datetime64[D]"),
+        initial_equity=platform.settings.fund.initial_capital,
+        equity=np.array([d.equity for d in days]),
+        gross_pnl=np.array([d.gross_pnl for d in days]),
+        costs={kind: np.array([d.costs[kind] for d in days]) for kind in days[0].costs},
+        turnover=np.array([d.exposures["turnover"] for d in days]),
+        exposures={name: np.array([d.exposures[name] for d in days]) for name in ("gross", "net")},
+        factor_exposures={
+            name.removeprefix("factor:"): np.array([d.exposures.get(name, 0.0) for d in days]) for name in factors
+        },
+        market_returns=np.array([d.exposures["market_return"] for d in days]),
+        flags=summary["market"]["flags"],
+        tables=[_rounds(summary), _leaders(summary), _flows(summary)],
+    )
+    return render_tearsheet(data)
+
+
+def _rounds(summary: dict[str, Any]) -> Table:
+    states = sorted({state for counts in summary["rounds"].values() for state in counts if state != "pending"})
+    rows = [[label, *(str(counts.get(s, 0)) for s in states)] for label, counts in summary["rounds"].items()]
+    note = "A round that is not resolved is pending: its stakes stay locked."
+    return Table("Rounds", ["Tournament", *states], rows, note)
+
+
+def _leaders(summary: dict[str, Any]) -> Table:
+    board = sorted(summary["leaderboard"], key=lambda line: -float(line["net_tokens"]))[:LEADERS_SHOWN]
+    rows = [
+        [
+            line["model"],
+            line["tournament"],
+            *(_signed(line["scores"].get(kind)) for kind in ("corr", "mmc", "neutral_corr", "neutral_mmc")),
+            f"{float(line['stake_tokens']):,.1f}",
+            f"{float(line['net_tokens']):+,.2f}",
+        ]
+        for line in board
+    ]
+    columns = ["Model", "Tournament", "Corr", "MMC", "Neutral corr", "Neutral MMC", "Stake", "Paid less burned"]
+    return Table("Leaderboard", columns, rows, f"The {len(rows)} best of {summary['models']} models; mean scores of resolved rounds.")
+
+
+def _flows(summary: dict[str, Any]) -> Table:
+    rows = [
+        [line["provider"], *(f"{float(line[k]):,.2f}" for k in ("staked", "paid", "burned", "net"))]
+        for line in summary["providers"]
+    ]
+    return Table("Stake flows", ["Provider", "Staked", "Paid", "Burned", "Net"], rows, "Tokens.")
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.4f}"
