@@ -1,0 +1,1 @@
+"""The HTTP door: routes, keys, limits and the one error envelope. It parses, calls one workflow or query and renders."""

@@ -1,0 +1,84 @@
+"""Routes about tournaments and rounds: what runs, what a round's terms are, and what providers need to take part.
+
+A classic round's assets are never named: providers see its published table, and nothing else of it.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected
+from crowdalpha.ids import RoundKey, Tournament
+from service import queries
+from service.frames import get_frame
+from service.http.access import OurPlatform
+from service.store import rounds
+
+router = APIRouter(tags=["rounds"])
+
+PARQUET = "application/vnd.apache.parquet"
+ROUND_NUMBER_MAX = 10_000_000
+
+
+def tournament_of(label: str) -> Tournament:
+    """Return the tournament of an address; raises InputRejected NOT_FOUND for another word."""
+    try:
+        return Tournament.from_label(label)
+    except KeyError as error:
+        raise InputRejected(Code.NOT_FOUND, "There is no such tournament.") from error
+
+
+def round_key_of(label: str, number: int) -> RoundKey:
+    """Return the round of an address; raises InputRejected NOT_FOUND or ROUND_UNKNOWN for one that cannot be."""
+    tournament = tournament_of(label)
+    if not 1 <= number <= ROUND_NUMBER_MAX:
+        raise InputRejected(Code.ROUND_UNKNOWN, "There is no such round.")
+    return RoundKey(tournament, number)
+
+
+@router.get("/tournaments")
+def list_tournaments() -> dict[str, Any]:
+    """List the tournaments; the ids are those that numerapi sends."""
+    return {"tournaments": [{"id": int(t), "name": t.label} for t in Tournament]}
+
+
+@router.get("/rounds")
+def list_rounds(platform: OurPlatform, tournament: str) -> dict[str, Any]:
+    """List the rounds of ``tournament`` with their states and times."""
+    return {"rounds": queries.rounds(platform, tournament_of(tournament))}
+
+
+@router.get("/rounds/{tournament}/{number}")
+def show_round(platform: OurPlatform, tournament: str, number: int) -> dict[str, Any]:
+    """Show one round: state, times, terms, and what has been published of it."""
+    return queries.round_detail(platform, round_key_of(tournament, number))
+
+
+@router.get("/rounds/{tournament}/{number}/universe")
+def show_universe(platform: OurPlatform, tournament: str, number: int) -> dict[str, Any]:
+    """Give the identifiers that a signals file of this round may name."""
+    key = round_key_of(tournament, number)
+    if key.tournament is not Tournament.SIGNALS:
+        raise InputRejected(Code.NOT_FOUND, "Only signals rounds name their assets; a classic round publishes its live table.")
+    with platform.store.read() as connection:
+        record = rounds.round_by_key(connection, key)
+        if record is None:
+            raise InputRejected(Code.ROUND_UNKNOWN, f"There is no round {key}.")
+        frame = get_frame(connection, platform.blobs, key)
+    return {"round": str(key), "universe_hash": record.universe_hash, "ids": sorted(frame.labels)}
+
+
+@router.get("/rounds/{tournament}/{number}/live", response_class=Response)
+def download_live(platform: OurPlatform, tournament: str, number: int) -> Response:
+    """Give a classic round's live table: ids and features, as Parquet."""
+    key = round_key_of(tournament, number)
+    with platform.store.read() as connection:
+        if rounds.round_by_key(connection, key) is None:
+            raise InputRejected(Code.ROUND_UNKNOWN, f"There is no round {key}.")
+        sha = rounds.artifacts(connection, key).get("live")
+    if sha is None:
+        raise InputRejected(Code.NOT_FOUND, f"Round {key} publishes no live table.")
+    headers = {"Content-Disposition": f'attachment; filename="live-{key}.parquet"', "ETag": f'"{sha}"'}
+    return Response(platform.blobs.get(sha), media_type=PARQUET, headers=headers)
