@@ -144,7 +144,7 @@ class MeasuredJson(TypeDecorator[Any]):
 
 
 class Measure(TypeDecorator[float]):
-    """A finite float64. NaN and the infinities are refused; an absent number is None."""
+    """A finite float64, without the sign of a zero. NaN and the infinities are refused; an absent number is None."""
 
     impl = Double
     cache_ok = True
@@ -156,4 +156,5 @@ class Measure(TypeDecorator[float]):
         number = float(value)
         if not math.isfinite(number):
             raise ValueUnfit(Code.INTERNAL, f"A measured number is finite, unlike {number}.")
-        return number
+        # SQLite keeps -0.0 as the integer 0; so that both databases give the same back, it is 0.0 everywhere.
+        return number + 0.0
