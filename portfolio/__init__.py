@@ -1,7 +1,8 @@
 """What the fund does: risk model, mandate, optimizer, rebalance, backtest, performance, tear sheet.
 
 Pure functions of arrays and frozen dataclasses. Public names are loaded when they are first asked for, so that importing the
-package pulls in neither cvxpy nor vectorbt.
+package pulls in neither cvxpy nor vectorbt. Functions that bear the name of their module (``performance``, ``verify``) are
+taken from that module.
 """
 
 from importlib import import_module
@@ -13,13 +14,13 @@ if TYPE_CHECKING:
     from portfolio.build import build_problem
     from portfolio.ladder import Rung, Solution, solve
     from portfolio.mandate import Mandate, mandate_from_mapping
-    from portfolio.performance import Performance, beta_with_error, performance
+    from portfolio.performance import Performance, beta_with_error
     from portfolio.problem import RebalanceProblem, objective
     from portfolio.riskmodel import FactorPeriod, RiskModel, estimate_risk_model, factor_returns
     from portfolio.simulate import BacktestResult, DayRecord, backtest, collect, step
     from portfolio.tearsheet import TearSheetData, render_tearsheet
     from portfolio.vectorbt_adapter import backtest_vectorbt
-    from portfolio.verify import verify, violations
+    from portfolio.verify import violations
 
 _HOME = {
     "alpha_from_signal": "alpha",
@@ -36,7 +37,6 @@ _HOME = {
     "mandate_from_mapping": "mandate",
     "Performance": "performance",
     "beta_with_error": "performance",
-    "performance": "performance",
     "RebalanceProblem": "problem",
     "objective": "problem",
     "FactorPeriod": "riskmodel",
@@ -51,7 +51,6 @@ _HOME = {
     "TearSheetData": "tearsheet",
     "render_tearsheet": "tearsheet",
     "backtest_vectorbt": "vectorbt_adapter",
-    "verify": "verify",
     "violations": "verify",
 }
 
@@ -80,12 +79,10 @@ __all__ = [
     "factor_returns",
     "mandate_from_mapping",
     "objective",
-    "performance",
     "render_tearsheet",
     "shrunk_ic",
     "solve",
     "step",
-    "verify",
     "violations",
 ]
 

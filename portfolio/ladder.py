@@ -98,7 +98,7 @@ def _attempt(p: RebalanceProblem, name: str, solver: str, elastic: tuple[str, ..
     """Solve, polish with and without snapping, verify; return the rung and the book if it passed."""
     answer = candidate(p, solver, elastic)
     if answer.weights is None:
-        return Rung(name, answer.status, accepted=False, reason="The solver gave no weights."), None
+        return Rung(name, answer.status, accepted=False, reason="The solver gave no candidate."), None
     allowed = frozenset(elastic)
     broken: dict[str, float] = {}
     move = float("nan")
