@@ -203,9 +203,10 @@ def _walk(routes: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 def routes() -> list[tuple[str, str, str]]:
     """Return (method, path, summary) of every route of the server, in the order of their paths."""
     from service.http.app import create_app
+    from service.settings import load_settings
 
-    # Routes are laid without asking the platform anything; only the source of ids is looked up.
-    nobody: Any = SimpleNamespace(ids=SimpleNamespace(new=lambda: ""))
+    # Routes are laid without a home: the source of ids and the settings are all that is looked up.
+    nobody: Any = SimpleNamespace(ids=SimpleNamespace(new=lambda: ""), settings=load_settings())
     found: dict[tuple[str, str], str] = {}
     for path, route in _walk(create_app(nobody).routes, ""):
         summary = (inspect.getdoc(route.endpoint) or "").split("\n\n")[0].replace("``", "`")
