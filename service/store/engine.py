@@ -151,9 +151,9 @@ class Store:
 
     def _stand_in_line(self, connection: Connection) -> None:
         if self.dialect == "postgresql":
+            # One round trip: the columns are computed from left to right, so the wait has its limit.
             timeout = func.set_config("lock_timeout", f"{BUSY_TIMEOUT_SECONDS}s", True)
-            connection.execute(select(timeout))
-            connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
+            connection.execute(select(timeout, func.pg_advisory_xact_lock(WRITER_LOCK)))
 
     @contextmanager
     def _connected(self, away_codes: frozenset[int]) -> Iterator[Connection]:
