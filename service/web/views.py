@@ -13,6 +13,7 @@ Row = dict[str, Any]
 
 ROUNDS_SHOWN_MAX = 60
 DRAWDOWN_HEIGHT = 200
+FACTOR_PREFIX = "factor:"
 
 FLAG_SENTENCES = {
     "synthetic": "The market is synthetic: made from a seed. Nothing here says what a real market would have paid.",
@@ -35,7 +36,7 @@ STATISTICS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("total_return", "Total return", write.percent),
     ("annual_return", "Return a year", write.percent),
     ("annual_volatility", "Volatility a year", write.part),
-    ("sharpe", "Sharpe ratio", write.number),
+    ("sharpe", "Sharpe ratio", write.ratio),
     ("max_drawdown", "Largest drawdown", write.percent),
 )
 
@@ -185,7 +186,7 @@ def fund_page(curve: Mapping[str, Any]) -> Row:
         "flags": [FLAG_SENTENCES.get(flag, write.words(flag)) for flag in curve["flags"]],
         "tiles": _tiles(sessions, equity, statistics),
         "charts": [figure for figure in charts if figure is not None],
-        "statistics": _fund_facts(curve),
+        "groups": [g for g in (_group("The fund so far", _fund_facts(curve)), _group("Exposures now", _exposures(curve))) if g],
     }
 
 
@@ -207,7 +208,7 @@ def _tiles(sessions: Sequence[str], equity: Sequence[float], statistics: Mapping
         error = statistics.get("sharpe_error") if name == "sharpe" else None
         note = f"± {error:.2f} standard error" if error is not None else ""
         tone = write.tone(value) if name in {"total_return", "annual_return"} else ""
-        tiles.append({"name": title, "value": f"{value:.2f}" if name == "sharpe" else shown(value), "note": note, "tone": tone})
+        tiles.append({"name": title, "value": shown(value), "note": note, "tone": tone})
     return tiles
 
 
@@ -227,6 +228,20 @@ def _fund_facts(curve: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts.extend(
         (f"Booked costs: {write.words(kind)}", f"{write.money(total)} dollars") for kind, total in sorted(costs.items())
     )
-    exposures = curve["exposures"][-1] if curve["exposures"] else {}
-    facts.extend((f"Last exposure: {write.words(name)}", write.number(value)) for name, value in sorted(exposures.items()))
     return facts
+
+
+def _exposures(curve: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the exposures at the last close: the book's own first, then those to each factor."""
+    if not curve["exposures"]:
+        return []
+    last = curve["exposures"][-1]
+    own = [(name.capitalize(), write.number(last[name])) for name in ("gross", "net") if name in last]
+    factors = [(name.removeprefix(FACTOR_PREFIX), value) for name, value in last.items() if name.startswith(FACTOR_PREFIX)]
+    # The widest first: what lies near zero is what a neutral book is meant to be.
+    factors.sort(key=lambda item: -abs(item[1]))
+    return own + [(write.words(name.replace(":", " ")).capitalize(), write.number(value)) for name, value in factors]
+
+
+def _group(title: str, facts: list[tuple[str, str]]) -> Row | None:
+    return {"title": title, "facts": facts} if facts else None

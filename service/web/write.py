@@ -66,6 +66,11 @@ def number(value: float | None) -> str:
     return _signed(f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3f}")
 
 
+def ratio(value: float | None) -> str:
+    """Write a ratio, such as Sharpe's, to two decimals."""
+    return ABSENT if value is None else _signed(f"{value:.2f}")
+
+
 def money(value: float | None) -> str:
     """Write dollars, from a million on in millions.
 

@@ -176,7 +176,11 @@ def _fund(platform: Platform) -> None:
             gross = float(rng.normal(2e4, 3e5))
             costs = {"spread": 4_000.0, "borrow": 1_000.0, "impact": 2_500.0}
             equity += gross - sum(costs.values())
-            days.append(FundDayRecord(day, equity, gross, costs, {"net": 0.0, "gross": 2.0, "beta": 0.01}))
+            days.append(
+                FundDayRecord(
+                    day, equity, gross, costs, {"net": 0.0, "gross": 1.98, "factor:beta": 0.01, "factor:sector:Energy": -0.02}
+                )
+            )
         day += timedelta(days=1)
     with platform.store.write() as connection:
         for week in range(0, 40, 5):
