@@ -55,8 +55,13 @@ def store_url(settings: Settings, home: Home) -> str:
     return settings.database.url or f"sqlite:///{home.database}"
 
 
-def build_platform(home: Home, settings: Settings, clock: Clock | None = None, ids: IdSource | None = None) -> Platform:
-    """Put a platform together on an opened home; the caller disposes of its store."""
+def build_platform(
+    home: Home, settings: Settings, clock: Clock | None = None, ids: IdSource | None = None, *, durable: bool = True
+) -> Platform:
+    """Put a platform together on an opened home; the caller disposes of its store.
+
+    ``durable=False`` writes files without waiting for the disk: for a replay, which a power loss can only make start again.
+    """
     from service.store.migrations import upgrade
 
     store = Store(store_url(settings, home))
@@ -65,7 +70,7 @@ def build_platform(home: Home, settings: Settings, clock: Clock | None = None, i
         settings=settings,
         home=home,
         store=store,
-        blobs=Blobs(home.rounds),
+        blobs=Blobs(home.rounds, sync=durable),
         clock=clock or SystemClock(),
         ids=ids or RandomIds(),
         signer=Signer.load_or_create(home.keys),

@@ -21,6 +21,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from service.threads import use_one_blas_thread
+
+use_one_blas_thread()
+
 if TYPE_CHECKING:
     from service.store.engine import Store
 

@@ -18,6 +18,7 @@ import typer
 from crowdalpha import __version__
 from crowdalpha.errors import CrowdalphaError
 from service.cli import accounts, data, files, home, keys, ledger, metamodel, rebalance, rounds, season, stakes
+from service.threads import use_one_blas_thread
 
 EXIT_INTERRUPTED = 130
 EXIT_FAULT = 70
@@ -105,4 +106,5 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Run the command line of this process and leave with its exit code."""
+    use_one_blas_thread()
     sys.exit(run(sys.argv[1:]))

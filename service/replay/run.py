@@ -144,7 +144,7 @@ def play(
     calendar = panel.calendar
     begins = datetime.combine(first, time.min, tzinfo=UTC)
     ends = calendar.close_at(last_session) + AFTER_LAST_CLOSE
-    platform = build_platform(home, settings, SimulatedClock(begins), SeededIds(seed))
+    platform = build_platform(home, settings, SimulatedClock(begins), SeededIds(seed), durable=False)
     try:
         platform.desk.use(panel)
         crowd = roster(panel.source, seed, panel) if members is None else members
