@@ -4,8 +4,9 @@ What a season ends with is ``reports/summary.json``; :func:`print_summary` shows
 says more than the file. A value that a summary does not have is left out, one that is None is a dash.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -27,8 +28,16 @@ LARGEST_SHOWN = 4
 """Of many numbers, so many are shown."""
 
 DASH = "–"
-WIDTH_MIN = 120
-"""A leaderboard needs this many columns; where there is no terminal to measure, lines may be as long."""
+NEGLIGIBLE = 1e-9
+"""Below it many numbers together are told as zero: the digits of rounding errors say nothing."""
+
+WIDTH_WITH_PROVIDER = 128
+WIDTH_WITH_STAKE = 112
+"""A leaderboard of four scores needs so many columns with the provider's name, or with stake, retention and rounds; on
+less they are left out, so that names and numbers stay whole: the providers' table holds them too."""
+
+WIDTH_MIN = 132
+"""Where there is no terminal to measure, lines may be as long."""
 
 PROVIDER_COLUMNS = (
     ("provider", "provider"),
@@ -69,7 +78,7 @@ def print_summary(data: Mapping[str, Any], paths: Any) -> None:
     """
     out = console()
     _print_rounds(out, data)
-    _print_leaderboard(out, data.get("leaderboard", []))
+    _print_leaderboards(out, data.get("leaderboard", []))
     _print_providers(out, data.get("providers", []))
     for title, key in (("stake flows", "stake_flows"), ("meta-model", "meta_model"), ("fund", "fund")):
         if data.get(key):
@@ -90,7 +99,7 @@ def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(_words(name), justify="right" if all(_is_number(row.get(name)) for row in rows) else "left")
     for row in rows:
         table.add_row(*(Text(cell(row.get(name))) for name in names))
-    out.print(Padding(table, (0, 0, 1, 0)))
+    out.print(Padding(table, (0, 0, 1, 0), expand=False))
 
 
 def print_figures(title: str, figures: Mapping[str, Any]) -> None:
@@ -143,7 +152,7 @@ def cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1e6 else f"{value:,.0f}"
+        return f"{value:.4g}" if abs(value) < 1e3 else f"{value:,.0f}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {cell(item)}" for key, item in value.items()) or DASH
     if isinstance(value, list | tuple):
@@ -159,24 +168,33 @@ def _print_rounds(out: Console, data: Mapping[str, Any]) -> None:
     _print_figures(out, "season", {name: value for name, value in figures.items() if value is not None})
 
 
-def _print_leaderboard(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
-    if not rows:
-        return
+def _print_leaderboards(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print a table a tournament: they pay on different scores."""
+    for tournament in dict.fromkeys(row.get("tournament") for row in rows):
+        _print_leaderboard(out, str(tournament), [row for row in rows if row.get("tournament") == tournament])
+
+
+def _print_leaderboard(out: Console, tournament: str, rows: Sequence[Mapping[str, Any]]) -> None:
     kinds = list(dict.fromkeys(kind for row in rows for kind in row.get("scores", {})))
-    table = _table("leaderboard: mean scores over resolved rounds, amounts in tokens")
+    columns: list[tuple[str, Callable[[Mapping[str, Any]], Any]]] = [("model", lambda row: row.get("model"))]
+    if out.width >= WIDTH_WITH_PROVIDER:
+        columns.append(("provider", lambda row: row.get("provider")))
+    names = len(columns)
+    columns += [(kind.replace("_", "\n"), partial(_score_of, kind)) for kind in kinds]
+    columns += [
+        ("paid", lambda row: _tokens(row.get("paid_tokens"))),
+        ("burned", lambda row: _tokens(row.get("burned_tokens"))),
+    ]
+    if out.width >= WIDTH_WITH_STAKE:
+        columns += [("stake", lambda row: _tokens(row.get("stake_tokens")))]
+        columns += [("retention", lambda row: _share(row.get("retention_mean"))), ("rounds", lambda row: row.get("rounds"))]
+    table = _table(f"leaderboard of {tournament}: mean scores, amounts in tokens")
     table.add_column("", justify="right")
-    for name in ("model", "provider", "tournament"):
-        table.add_column(name)
-    for name in ("rounds", *map(_words, kinds), "stake", "paid", "burned", "retention"):
-        table.add_column(name, justify="right")
+    for place, (title, _) in enumerate(columns):
+        table.add_column(title, no_wrap=True, justify="left" if place < names else "right")
     for place, row in enumerate(rows[:LEADERBOARD_SHOWN], start=1):
-        scores = row.get("scores", {})
-        cells = [str(row.get("rank", place)), row.get("model"), row.get("provider"), row.get("tournament"), row.get("rounds")]
-        cells += [_score(scores.get(kind)) for kind in kinds]
-        cells += [_tokens(row.get(name)) for name in ("stake_tokens", "paid_tokens", "burned_tokens")]
-        cells.append(_share(row.get("retention_mean")))
-        table.add_row(*(Text(cell(value)) for value in cells))
-    out.print(Padding(table, (0, 0, 1, 0)))
+        table.add_row(str(row.get("rank", place)), *(Text(cell(value(row))) for _, value in columns))
+    out.print(Padding(table, (0, 0, 1, 0), expand=False))
     if len(rows) > LEADERBOARD_SHOWN:
         out.print(f"… and {len(rows) - LEADERBOARD_SHOWN} more")
 
@@ -194,7 +212,7 @@ def _print_providers(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
             _share(row.get("retention_mean")),
         ]
         table.add_row(*(Text(cell(value)) for value in cells))
-    out.print(Padding(table, (0, 0, 1, 0)))
+    out.print(Padding(table, (0, 0, 1, 0), expand=False))
 
 
 def _print_figures(out: Console, title: str, figures: Mapping[str, Any]) -> None:
@@ -205,7 +223,7 @@ def _print_figures(out: Console, title: str, figures: Mapping[str, Any]) -> None
         shown = _tokens_of_atoms(value) if name.endswith("_atoms") else cell(value)
         grid.add_row(Text(_words(name.removesuffix("_atoms"))), Text(shown))
     out.print(Text(title, style="bold"))
-    out.print(Padding(grid, (0, 0, 1, 2)))
+    out.print(Padding(grid, (0, 0, 1, 2), expand=False))
 
 
 def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -223,12 +241,21 @@ def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 def _largest(numbers: Mapping[str, float]) -> str:
     """Return the numbers that are furthest from zero: of twenty exposures, these are the ones to look at."""
+    if max(abs(number) for number in numbers.values()) < NEGLIGIBLE:
+        return f"all {len(numbers)} within {NEGLIGIBLE:.0e} of zero"
     order = sorted(numbers, key=lambda name: -abs(numbers[name]))[:LARGEST_SHOWN]
     return f"{cell({name: numbers[name] for name in order})} (largest of {len(numbers)})"
 
 
 def _table(title: str) -> Table:
-    return Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    return Table(
+        title=Text(title, style="bold"),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+    )
 
 
 def _named(paths: Any) -> list[tuple[str, Any]]:
@@ -237,7 +264,8 @@ def _named(paths: Any) -> list[tuple[str, Any]]:
     return [(str(path).rpartition("/")[2], path) for path in paths]
 
 
-def _score(value: Any) -> str:
+def _score_of(kind: str, row: Mapping[str, Any]) -> str:
+    value = row.get("scores", {}).get(kind)
     return f"{value:+.4f}" if isinstance(value, float) else cell(value)
 
 

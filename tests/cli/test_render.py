@@ -48,7 +48,7 @@ SUMMARY = {
     ],
     "stake_flows": {"deposited_atoms": "1500000000000000000000", "paid_atoms": "12500000000000000000"},
     "fund": {"total_return": 0.0123, "sharpe": None, "drift": {"beta": {"q99": 0.02}}, "exposures": EXPOSURES},
-    "meta_model": {"signals": {"models": 26, "effective_models": 11.5}},
+    "meta_model": {"signals": {"models": 26, "effective_models": 11.5, "neutral": {f"f{i}": 1e-17 * i for i in range(9)}}},
 }
 
 
@@ -68,10 +68,37 @@ def test_a_season_is_shown_with_the_values_of_its_summary(capsys: pytest.Capture
         "drift beta",
         "factor_9 -0.09, factor_8 0.08, factor_7 -0.07, factor_6 0.06 (largest of 10)",
         "11.5",
+        "all 9 within 1e-09 of zero",
+        "leaderboard of signals",
+        "leaderboard of classic",
         "h/tearsheet.html",
         "–",
     ):
         assert text in out, text
+
+
+def test_names_are_whole_on_paper_and_on_a_narrow_screen(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = ("corr", "mmc", "neutral_corr", "neutral_mmc")
+    line = dict(SUMMARY["leaderboard"][0]) | {  # type: ignore[index]
+        "model": "wrong_week_highs_again",
+        "provider": "absent_minded",
+        "scores": dict.fromkeys(kinds, -0.0123),
+        "burned_tokens": "12345.67",
+    }
+    print_summary({"seed": 0, "leaderboard": [line]}, ())
+    out = capsys.readouterr().out
+    assert "wrong_week_highs_again" in out
+    assert "absent_minded" in out
+    assert "12,345.67" in out
+    monkeypatch.setattr("service.cli.render.console", lambda: Console(width=80))
+    print_summary({"seed": 0, "leaderboard": [line]}, ())
+    out = capsys.readouterr().out
+    assert "wrong_week_highs_again" in out
+    assert "12,345.67" in out
+    assert out.count("-0.0123") == len(kinds)
+    assert "absent_minded" not in out
 
 
 def test_a_summary_without_most_of_its_parts_is_shown_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
