@@ -5,7 +5,7 @@ meta-model of a round that has not closed, and the meta-model's vector never (se
 """
 
 from collections import defaultdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from service.store import rounds as round_rows
 from service.store.records import RoundRecord
 from staking import format_amount
 
+OVERDUE_AFTER = timedelta(seconds=60)
+"""An event that is due for longer and not done means that no scheduler works."""
 AFTER_CLOSE = frozenset({RoundState.CLOSED, RoundState.SCORING, RoundState.RESOLVED, RoundState.VOID})
 
 
@@ -148,14 +150,15 @@ def meta_model_detail(platform: Platform) -> dict[str, Any]:
 
 
 def health(platform: Platform) -> dict[str, Any]:
-    """Return whether the platform is well: database, ledger sum, overdue occurrences."""
+    """Return whether the platform is well: ``ok``, ``late`` if an event was not claimed, ``broken`` if the ledger is off zero."""
     with platform.store.read() as connection:
         now = platform.clock.now(connection)
         balances = ledger.balances(connection)
-        overdue = len(occurrences.overdue(connection, now))
+        overdue = len(occurrences.overdue(connection, now - OVERDUE_AFTER))
     total = sum(balances.values())
+    status = "broken" if total else ("late" if overdue else "ok")
     return {
-        "status": "ok" if total == 0 else "broken",
+        "status": status,
         "now": now.isoformat(),
         "ledger_sum_atoms": str(total),
         "overdue": overdue,

@@ -7,9 +7,6 @@ import typer
 from crowdalpha.errors import Unavailable
 from service.cli.options import HOME, HomeOption, JsonOption
 
-HOST = "127.0.0.1"
-PORT = 8000
-
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the root."""
@@ -29,8 +26,12 @@ def init(home: HomeOption = HOME) -> None:
 
 def serve(
     home: HomeOption = HOME,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, metavar="N", help="Port to listen on.")] = PORT,
-    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")] = HOST,
+    port: Annotated[
+        int | None, typer.Option("--port", min=1, max=65535, metavar="N", help="Port to listen on; else the setting.")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="ADDRESS", help="Address to listen on; else the setting.")
+    ] = None,
 ) -> None:
     """Serve pages and HTTP until Ctrl-C."""
     import uvicorn
@@ -39,8 +40,9 @@ def serve(
     from service.http.app import create_app
 
     with open_platform(home) as platform:
-        typer.echo(f"Serving on http://{host}:{port} — Ctrl-C stops it.", err=True)
-        uvicorn.run(create_app(platform), host=host, port=port, log_level="warning")
+        where = (host or platform.settings.serve.host, port or platform.settings.serve.port)
+        typer.echo(f"Serving on http://{where[0]}:{where[1]} — Ctrl-C stops it.", err=True)
+        uvicorn.run(create_app(platform), host=where[0], port=where[1], log_level="warning", server_header=False)
 
 
 def scheduler(home: HomeOption = HOME) -> None:

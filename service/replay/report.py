@@ -43,8 +43,13 @@ def write_reports(platform: Platform, verdicts: dict[str, int], seed: int) -> Su
     from service.replay.sheet import render
 
     data: dict[str, Any] = _finite(summarize(platform, verdicts, seed))
-    paths = {name: platform.home.reports / file for name, file in (("summary", "summary.json"), ("tearsheet", "tearsheet.html"))}
-    for name, text in (("summary", json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"), ("tearsheet", render(platform, data))):
+    paths = {
+        name: platform.home.reports / file for name, file in (("summary", "summary.json"), ("tearsheet", "tearsheet.html"))
+    }
+    for name, text in (
+        ("summary", json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"),
+        ("tearsheet", render(platform, data)),
+    ):
         draft = paths[name].with_suffix(".draft")
         draft.write_text(text, encoding="utf-8")
         draft.replace(paths[name])

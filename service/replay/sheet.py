@@ -64,7 +64,9 @@ def _leaders(summary: dict[str, Any]) -> Table:
         for line in board
     ]
     columns = ["Model", "Tournament", "Corr", "MMC", "Neutral corr", "Neutral MMC", "Stake", "Paid less burned"]
-    return Table("Leaderboard", columns, rows, f"The {len(rows)} best of {summary['models']} models; mean scores of resolved rounds.")
+    return Table(
+        "Leaderboard", columns, rows, f"The {len(rows)} best of {summary['models']} models; mean scores of resolved rounds."
+    )
 
 
 def _flows(summary: dict[str, Any]) -> Table:

@@ -23,6 +23,9 @@ from service.settings import load_schedule, load_terms
 from service.store import audit, rounds
 from service.store.records import RoundRecord
 
+WINDOW_MIN = timedelta(hours=1)
+"""A provider needs an hour at least; a window is rather extended than cut below it."""
+
 
 def open_round(platform: Platform, tournament: Tournament, base_session: date | None = None) -> RoundRecord:
     """Open the next round of ``tournament`` now; the decision instant is the clock's.
@@ -44,7 +47,14 @@ def open_round(platform: Platform, tournament: Tournament, base_session: date | 
     settings = getattr(platform.settings.tournaments, tournament.label)
     terms = load_terms(settings.terms, platform.settings.config_dir)
     calendar = platform.desk.panel.calendar
-    closes_at = now + timedelta(minutes=load_schedule(settings.schedule, platform.settings.config_dir).window_minutes)
+    schedule = load_schedule(settings.schedule, platform.settings.config_dir)
+    closes_at = now + timedelta(minutes=schedule.window_minutes)
+    if base_session is not None:
+        # A round that opens late still closes when it was announced to, unless hardly any window would be left.
+        planned = calendar.close_at(base_session) + timedelta(
+            minutes=schedule.open_after_close_minutes + schedule.window_minutes
+        )
+        closes_at = max(planned, now + WINDOW_MIN)
     base = calendar.last_closed_before(closes_at)
     if base_session is not None and base != base_session:
         raise InputRejected(

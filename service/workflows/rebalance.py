@@ -174,7 +174,7 @@ def _evidence(solution: Solution, model: RiskModel, w0: FloatArray, ic: float) -
         "gross": float(np.abs(w).sum()),
         "turnover": float(np.abs(w - w0).sum()),
         "holdings": int(np.count_nonzero(w)),
-        "volatility_per_session": float(np.sqrt(max(exposure @ model.F @ exposure + model.D @ w**2, 0.0))),
+        "volatility_per_session": math.sqrt(max(float(exposure @ model.F @ exposure + model.D @ w**2), 0.0)),
         "exposures": {n: float(e) for n, e in zip(model.factor_names, exposure, strict=True)},
         "exposure_kinds": dict(zip(model.factor_names, model.factor_kinds, strict=True)),
     }
