@@ -7,8 +7,8 @@ charged at period/holding, because a position that is held for four periods pays
 Three kinds of names are not free:
 
 - dead (delisted): closed by the market, exempt from the turnover limit;
-- frozen (halted, or without volume): pinned at what is held;
-- leaving (no longer in the universe): may only shrink towards zero.
+- frozen (halted, or with no volume to speak of): pinned at what is held;
+- leaving (no longer in the universe): may only shrink towards zero; a remnant is closed at once.
 """
 
 import numpy as np
@@ -19,6 +19,11 @@ from portfolio.problem import RebalanceProblem
 from portfolio.riskmodel import RiskModel
 
 BPS = 1e-4
+TRADE_MIN = 1e-7
+"""A name of which the volume limit lets less be traded is frozen: ten dollars on a hundred million decide nothing, and bounds
+that close to each other only make the problem ill-conditioned."""
+REMNANT_MAX = 1e-6
+"""Weight below which a leaving name is closed outright instead of being optimized."""
 
 
 def build_problem(
@@ -50,7 +55,7 @@ def build_problem(
     equity : float
         Capital now, in the panel's currency; positive.
     adv_dollars : (n,) float64, optional
-        Average daily dollar volume. A name whose value is not a positive number is frozen. None: no volume limit and no impact.
+        Average daily dollar volume. A name without any, or with NaN, is frozen. None: no volume limit and no impact.
     frozen, leaving, dead : (n,) bool, optional
         See the module; none by default.
 
@@ -63,7 +68,7 @@ def build_problem(
     none = np.zeros(n, dtype=bool)
     frozen, leaving, dead = (none if mask is None else mask for mask in (frozen, leaving, dead))
     if adv_dollars is not None:
-        frozen = frozen | ~(np.isfinite(adv_dollars) & (np.nan_to_num(adv_dollars) > 0))
+        frozen = frozen | ~(mandate.adv_participation_max * np.nan_to_num(adv_dollars) >= TRADE_MIN * equity)
     period = mandate.sessions_per_rebalance
     lower, upper = _position_bounds(mandate, w0, equity, adv_dollars, frozen, leaving)
     band = _bands(mandate, risk_model.factor_kinds)
@@ -111,8 +116,9 @@ def _position_bounds(
     leaving: BoolArray,
 ) -> tuple[FloatArray, FloatArray]:
     """Return lower and upper bounds, (n,) each; never empty, also when the holding has drifted beyond its cap."""
-    lower = np.where(leaving, np.clip(w0, -mandate.position_max, 0.0), -mandate.position_max)
-    upper = np.where(leaving, np.clip(w0, 0.0, mandate.position_max), mandate.position_max)
+    kept = np.where(np.abs(w0) < REMNANT_MAX, 0.0, w0)
+    lower = np.where(leaving, np.clip(kept, -mandate.position_max, 0.0), -mandate.position_max)
+    upper = np.where(leaving, np.clip(kept, 0.0, mandate.position_max), mandate.position_max)
     if adv_dollars is not None:
         trade_max = np.where(frozen, 0.0, mandate.adv_participation_max * np.nan_to_num(adv_dollars) / equity)
         # Where the volume limit cannot bring a drifted holding inside its cap, the nearest reachable weight is the cap.

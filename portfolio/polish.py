@@ -60,8 +60,9 @@ def _correction(A: FloatArray, residual: FloatArray, room: FloatArray) -> FloatA
 
 
 def _snap(p: RebalanceProblem, w: FloatArray) -> FloatArray:
-    snapped = np.where(np.abs(w) < DUST, 0.0, w)
-    snapped = np.where(np.abs(w - p.w0) < DUST, p.w0, snapped)
+    # Zero last: a holding that is dust itself is closed, not kept because closing it would be a small trade.
+    snapped = np.where(np.abs(w - p.w0) < DUST, p.w0, w)
+    snapped = np.where(np.abs(snapped) < DUST, 0.0, snapped)
     return np.clip(snapped, p.position_lower, p.position_upper)
 
 

@@ -3,11 +3,12 @@
 Per session and per asset; whoever needs another period multiplies the variances. It is no forecast of returns.
 
 1. each period (a week, say) has the exposures known at its beginning; an intercept column ``market`` is put before them;
-2. each session's returns are regressed on them across the assets that were in the universe (weighted least squares, the
+2. returns far from the session's median are drawn in: one wrong price, or one takeover, is not a factor's return;
+3. each session's returns are regressed on them across the assets that were in the universe (weighted least squares, the
    shortest coefficient vector where columns are collinear, as dummies beside an intercept are);
-3. F is the exponentially weighted mean of f f' (a sum of outer products, hence positive semidefinite; means of a session are
+4. F is the exponentially weighted mean of f f' (a sum of outer products, hence positive semidefinite; means of a session are
    taken as zero, being far smaller than their error);
-4. Dᵢ is the exponentially weighted mean of the squared residuals of asset i, shrunk towards the median of all assets by the
+5. Dᵢ is the exponentially weighted mean of the squared residuals of asset i, shrunk towards the median of all assets by the
    length of its own history.
 
 Autocorrelation between sessions is not modelled: the variance of a period is that of a session times its sessions.
@@ -35,6 +36,9 @@ HISTORY_MIN_SESSIONS = 42
 """With fewer residuals an asset gets the median: a handful of squared returns says little."""
 COVERAGE_MIN = 0.5
 """A session in which fewer of the universe's returns are known is left out: its factor returns would be noise."""
+OUTLIER_DEVIATIONS = 15.0
+"""Robust deviations (1.4826 × median absolute deviation) from the session's median beyond which a return is drawn in. On a usual
+day that is about 25 %: moves of stocks on news stay whole, unadjusted splits and prices of dying companies do not."""
 SPECIFIC_FLOOR = 0.05
 """Part of the median variance that no asset goes below: a stale price isn't a safe asset."""
 
@@ -203,13 +207,25 @@ def estimate_risk_model(
     return RiskModel((MARKET, *names), (MARKET, *told), B, (F + F.T) / 2, D, factors.shape[0])
 
 
+def drawn_in(returns: FloatArray) -> FloatArray:
+    """Return (t, n) returns limited to :data:`OUTLIER_DEVIATIONS` around each session's median; NaN stays."""
+    limited = returns.copy()
+    for row in np.flatnonzero(np.isfinite(returns).any(axis=1)):
+        known = returns[row][np.isfinite(returns[row])]
+        centre = float(np.median(known))
+        width = OUTLIER_DEVIATIONS * 1.4826 * float(np.median(np.abs(known - centre)))
+        if width > 0:
+            limited[row] = np.clip(returns[row], centre - width, centre + width)
+    return limited
+
+
 def _regress_all(periods: Sequence[FactorPeriod]) -> tuple[FloatArray, FloatArray]:
     """Return factor returns (T, 1 + k) and residuals (T, n) of all sessions that could be regressed."""
     factors: list[FloatArray] = []
     residuals: list[FloatArray] = []
     for period in periods:
         inside = np.flatnonzero(period.in_universe)
-        f, e = factor_returns(period.returns[:, inside], period.exposures[inside])
+        f, e = factor_returns(drawn_in(period.returns[:, inside]), period.exposures[inside])
         usable = np.isfinite(f).all(axis=1)
         whole = np.full(period.returns.shape, np.nan)
         whole[:, inside] = e

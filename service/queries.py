@@ -150,7 +150,7 @@ def meta_model_detail(platform: Platform) -> dict[str, Any]:
 
 
 def health(platform: Platform) -> dict[str, Any]:
-    """Return whether the platform is well: ``ok``, ``late`` if an event was not claimed, ``broken`` if the ledger is off zero."""
+    """Return how the platform is: ``ok``, ``late`` (an event was not claimed), or ``broken`` (the ledger is off zero)."""
     with platform.store.read() as connection:
         now = platform.clock.now(connection)
         balances = ledger.balances(connection)

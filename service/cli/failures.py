@@ -7,6 +7,9 @@ import typer
 
 from crowdalpha.errors import FINDINGS_SHOWN_MAX, CrowdalphaError, Finding, InputRejected
 
+WIDTH = 132
+"""Of the table of findings where there is no terminal to measure."""
+
 
 def report_error(error: CrowdalphaError, *, debug: bool = False) -> None:
     """Tell an error that was raised on purpose: its sentence, its stable code, its findings."""
@@ -19,11 +22,12 @@ def report_error(error: CrowdalphaError, *, debug: bool = False) -> None:
 
 def report_findings(findings: Sequence[Finding]) -> None:
     """Print findings as a table: row, column, code, what was found, the offending text."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     table.add_column("row", justify="right")
     for name in ("column", "code", "finding", "value"):
         table.add_column(name, overflow="fold")
@@ -33,6 +37,7 @@ def report_findings(findings: Sequence[Finding]) -> None:
         shown = "" if finding.value is None else repr(finding.value)
         table.add_row(*(Text(cell or "") for cell in (*cells, shown)), style=None if finding.refuses else "dim")
     console = Console(stderr=True)
+    console = console if console.is_terminal else Console(stderr=True, width=WIDTH)
     console.print(table)
     if len(findings) > FINDINGS_SHOWN_MAX:
         console.print(f"… and {len(findings) - FINDINGS_SHOWN_MAX} more")

@@ -40,14 +40,16 @@ def stake_rows(platform: Platform, model_name: str | None) -> list[dict[str, Any
 
 
 def balance_rows(platform: Platform) -> list[dict[str, Any]]:
-    """Return one row an account, by its name, with owners spelled out: what it holds, in tokens."""
+    """Return one row an account that holds something, by its name, with owners spelled out: what it holds, in tokens."""
     from service.store import ledger
     from staking import format_amount
 
     with platform.store.read() as connection:
         names = _owner_names(connection)
         balances = ledger.balances(connection)
-    rows = [{"account": _readable(account, names), "tokens": format_amount(atoms)} for account, atoms in balances.items()]
+    rows = [
+        {"account": _readable(account, names), "tokens": format_amount(atoms)} for account, atoms in balances.items() if atoms
+    ]
     return sorted(rows, key=lambda row: row["account"])
 
 

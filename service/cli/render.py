@@ -4,6 +4,7 @@ What a season ends with is ``reports/summary.json``; :func:`print_summary` shows
 says more than the file. A value that a summary does not have is left out, one that is None is a dash.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -14,6 +15,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+from crowdalpha.terms import PPB
 
 LEADERBOARD_SHOWN = 60
 """More than any crowd of a replay; a real platform's leaderboard is read on its page."""
@@ -28,6 +31,7 @@ LARGEST_SHOWN = 4
 """Of many numbers, so many are shown."""
 
 DASH = "–"
+INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9.]+(Z|\+00:00)")
 NEGLIGIBLE = 1e-9
 """Below it many numbers together are told as zero: the digits of rounding errors say nothing."""
 
@@ -88,17 +92,19 @@ def print_summary(data: Mapping[str, Any], paths: Any) -> None:
 
 
 def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print mappings that share their keys as a table; a nested value is shown on one line."""
+    """Print mappings that share their keys as a table; a mapping inside a row gets a column an entry."""
     out = console()
     if not rows:
         out.print(Text(f"no {title}"))
         return
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    flat = [_spread(row) for row in rows]
+    names = list(dict.fromkeys(name for row in flat for name in row))
     table = _table(title)
     for name in names:
-        table.add_column(_words(name), justify="right" if all(_is_number(row.get(name)) for row in rows) else "left")
-    for row in rows:
-        table.add_row(*(Text(cell(row.get(name))) for name in names))
+        numbers = all(_is_number(row.get(name)) or name.endswith("_tokens") for row in flat)
+        table.add_column(_heading(name), justify="right" if numbers else "left", overflow="fold")
+    for row in flat:
+        table.add_row(*(Text(_shown(name, row.get(name))) for name in names))
     out.print(Padding(table, (0, 0, 1, 0), expand=False))
 
 
@@ -142,6 +148,8 @@ def print_book(title: str, asset_ids: Any, weights: Any, evidence: Mapping[str, 
 def cell(value: Any) -> str:
     """Return a value as a person reads it: a float with four significant digits, a list joined, None a dash.
 
+    An instant in UTC is cut to the minute.
+
     Examples
     --------
     >>> cell(0.0123456), cell(None), cell(["a", "b"]), cell(True)
@@ -157,6 +165,8 @@ def cell(value: Any) -> str:
         return ", ".join(f"{key} {cell(item)}" for key, item in value.items()) or DASH
     if isinstance(value, list | tuple):
         return ", ".join(cell(item) for item in value) or DASH
+    if isinstance(value, str) and INSTANT.fullmatch(value):
+        return f"{value[:10]} {value[11:16]}"
     return str(value)
 
 
@@ -220,8 +230,7 @@ def _print_figures(out: Console, title: str, figures: Mapping[str, Any]) -> None
     grid.add_column(style="dim")
     grid.add_column(overflow="fold")
     for name, value in _flat(figures):
-        shown = _tokens_of_atoms(value) if name.endswith("_atoms") else cell(value)
-        grid.add_row(Text(_words(name.removesuffix("_atoms"))), Text(shown))
+        grid.add_row(Text(_heading(name)), Text(_shown(name, value)))
     out.print(Text(title, style="bold"))
     out.print(Padding(grid, (0, 0, 1, 2), expand=False))
 
@@ -245,6 +254,31 @@ def _largest(numbers: Mapping[str, float]) -> str:
         return f"all {len(numbers)} within {NEGLIGIBLE:.0e} of zero"
     order = sorted(numbers, key=lambda name: -abs(numbers[name]))[:LARGEST_SHOWN]
     return f"{cell({name: numbers[name] for name in order})} (largest of {len(numbers)})"
+
+
+def _spread(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with the entries of its small inner mappings in the place of these."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        flat |= value if isinstance(value, Mapping) and len(value) <= ENTRIES_SHOWN else {name: value}
+    return flat
+
+
+def _shown(name: str, value: Any) -> str:
+    """Return a value as its name's unit wants it; a cell where the name has none."""
+    if value is None:
+        return DASH
+    if name.endswith("_atoms"):
+        return _tokens_of_atoms(value)
+    if name.endswith("_tokens") and isinstance(value, str):
+        return _tokens(value)
+    if name.endswith("_ppb") and isinstance(value, int):
+        return cell(value / PPB)
+    return cell(value)
+
+
+def _heading(name: str) -> str:
+    return _words(name.removesuffix("_atoms").removesuffix("_ppb").removesuffix("_tokens"))
 
 
 def _table(title: str) -> Table:

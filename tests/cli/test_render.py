@@ -108,11 +108,13 @@ def test_a_summary_without_most_of_its_parts_is_shown_all_the_same(capsys: pytes
 
 def test_lists_and_details(capsys: pytest.CaptureFixture[str]) -> None:
     print_rows("rounds", [])
-    print_rows("rounds", [{"number": 1, "state": "open"}, {"number": 2, "closes_at": "2016"}])
-    print_detail("round", {"state": "open", "terms": {"name": "weekly"}, "models": [{"model": "a", "scores": {"corr": 0.1}}]})
+    print_rows("rounds", [{"number": 1, "state": "open"}, {"number": 2, "closes_at": "2016-01-08T21:00:00+00:00"}])
+    models = [{"model": "a", "scores": {"corr": 0.1}, "stake_tokens": "1234.567", "retention_ppb": 20_000_000}]
+    print_detail("round", {"state": "open", "terms": {"name": "weekly"}, "models": models})
     out = capsys.readouterr().out
-    for text in ("no rounds", "closes at", "weekly", "corr 0.1"):
-        assert text in out
+    for text in ("no rounds", "closes at", "2016-01-08 21:00", "weekly", "0.1", "0.02", "1,234.57"):
+        assert text in out, text
+    assert "scores" not in out
 
 
 def test_a_book_is_shown_by_its_largest_positions(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Goal: a polished book is exact and close to what the solver said. Method: answers spoiled as by a loose solver; sums are measured
+"""Goal: a polished book is exact and close to what the solver said. Method: answers spoiled as by a loose solver; sums measured
 again here."""
 
 from dataclasses import replace
