@@ -82,7 +82,7 @@ class PostgresDatabases:
 
     def url(self, name: str) -> str:
         """Return the address of the database ``name`` as SQLAlchemy writes it."""
-        from sqlalchemy import make_url  # noqa: TID251 - the fixture is where a store begins
+        from sqlalchemy import make_url
 
         return (
             make_url(self.admin_url).set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)

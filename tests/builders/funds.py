@@ -1,4 +1,4 @@
-"""A fund without the shell: a score every week, the real pipeline of risk model, optimizer and twin, no files and no database."""
+"""A fund without the shell: a score every week through risk model, optimizer and twin; no files and no database."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import event  # noqa: TID251 - the statements are where the process dies
+from sqlalchemy import event
 
 from service.store import ledger, occurrences, resolutions, rounds
 from service.store.engine import Store

@@ -7,7 +7,6 @@ resolved to the end; resolution, ledger and balances must be those of a run that
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -54,9 +53,9 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def home(scored: Path, tmp_path: Path) -> Iterator[Home]:
+def home(scored: Path, tmp_path: Path) -> Home:
     shutil.copytree(scored, tmp_path / "home")
-    yield Home.open(tmp_path / "home")
+    return Home.open(tmp_path / "home")
 
 
 def resolve_in_child(home: Home, hook: Any) -> int:

@@ -42,7 +42,9 @@ def test_the_ledger_sums_to_zero_and_its_chain_holds(store: Store) -> None:
 def test_pending_rounds_hold_exactly_what_they_reserved(store: Store) -> None:
     with store.read() as connection:
         held = {a: v for a, v in ledger.balances(connection).items() if a.startswith("reserve:")}
-        pending = {str(r.key) for t in Tournament for r in rounds.list_rounds(connection, t) if r.state is not RoundState.RESOLVED}
+        pending = {
+            str(r.key) for t in Tournament for r in rounds.list_rounds(connection, t) if r.state is not RoundState.RESOLVED
+        }
         assert {a.split(":")[1] for a, v in held.items() if v} <= pending
         assert sum(held.values()) > 0
 

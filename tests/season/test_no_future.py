@@ -23,14 +23,19 @@ CUTS = (
     (date(2021, 3, 19), "nan"),
 )
 
+WITH_ROUND = "JOIN rounds r USING (tournament, number)"
 QUERIES = {
-    "rounds": "SELECT tournament, number, opens_at, closes_at, base_session, terms_hash, universe_hash FROM rounds WHERE opened_at <= :at",
-    "submissions": "SELECT id, tournament, number, model_id, sha256, received_at, accepted, vector_sha FROM submissions WHERE received_at <= :at",
-    "frozen": "SELECT a.tournament, a.number, a.name, a.sha256 FROM round_artifacts a JOIN rounds r USING (tournament, number) WHERE r.opened_at <= :at AND a.name IN ('universe', 'exposures', 'live')",
-    "closed": "SELECT a.tournament, a.number, a.name, a.sha256 FROM round_artifacts a JOIN rounds r USING (tournament, number) WHERE r.closed_at <= :at AND a.name IN ('predictions', 'weights', 'metamodel')",
-    "at_risk": "SELECT k.* FROM at_risk k JOIN rounds r USING (tournament, number) WHERE r.closed_at <= :at",
-    "scores": "SELECT s.* FROM scores s JOIN rounds r USING (tournament, number) WHERE r.resolved_at <= :at",
-    "payouts": "SELECT p.* FROM resolution_lines p JOIN rounds r USING (tournament, number) WHERE r.resolved_at <= :at",
+    "rounds": "SELECT tournament, number, opens_at, closes_at, base_session, terms_hash, universe_hash"
+    " FROM rounds WHERE opened_at <= :at",
+    "submissions": "SELECT id, tournament, number, model_id, sha256, received_at, accepted, vector_sha"
+    " FROM submissions WHERE received_at <= :at",
+    "frozen": f"SELECT a.tournament, a.number, a.name, a.sha256 FROM round_artifacts a {WITH_ROUND}"
+    " WHERE r.opened_at <= :at AND a.name IN ('universe', 'exposures', 'live')",
+    "closed": f"SELECT a.tournament, a.number, a.name, a.sha256 FROM round_artifacts a {WITH_ROUND}"
+    " WHERE r.closed_at <= :at AND a.name IN ('predictions', 'weights', 'metamodel')",
+    "at_risk": f"SELECT k.* FROM at_risk k {WITH_ROUND} WHERE r.closed_at <= :at",
+    "scores": f"SELECT s.* FROM scores s {WITH_ROUND} WHERE r.resolved_at <= :at",
+    "payouts": f"SELECT p.* FROM resolution_lines p {WITH_ROUND} WHERE r.resolved_at <= :at",
     "weights": "SELECT id, decided_at, as_of, status, sha256 FROM rebalances WHERE decided_at <= :at",
     "ledger": "SELECT id, kind, at, hash FROM transfers WHERE at <= :at",
 }

@@ -30,7 +30,7 @@ def test_the_database_is_asked_for_the_time_inside_the_transaction(store: "Store
 
 
 def test_without_a_connection_the_machine_is_asked() -> None:
-    assert abs(SystemClock().now() - datetime.now(UTC)) < SLACK  # noqa: TID251 - compared with the machine itself
+    assert abs(SystemClock().now() - datetime.now(UTC)) < SLACK
 
 
 def test_simulated_time_stands_until_it_is_advanced_and_never_goes_back() -> None:

@@ -4,8 +4,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text  # noqa: TID251 - the engine is asked directly
-from sqlalchemy.exc import DBAPIError  # noqa: TID251
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import CrowdalphaError, InputRejected, InvariantBroken, Unavailable

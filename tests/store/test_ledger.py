@@ -7,8 +7,8 @@ import random
 import time
 
 import pytest
-from sqlalchemy import text  # noqa: TID251 - rows are changed behind the store's back
-from sqlalchemy.exc import DBAPIError  # noqa: TID251
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict

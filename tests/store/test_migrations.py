@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text  # noqa: TID251 - the tables are looked at from outside
+from sqlalchemy import inspect, text
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected

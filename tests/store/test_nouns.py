@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
-from sqlalchemy import text  # noqa: TID251 - triggers are asked from outside
-from sqlalchemy.exc import DBAPIError, IntegrityError  # noqa: TID251
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected, InvariantBroken

@@ -6,7 +6,7 @@ The leaderboard's numbers are worked out by hand in the test.
 from dataclasses import replace
 
 import pytest
-from sqlalchemy.exc import IntegrityError  # noqa: TID251 - the key is what is tested
+from sqlalchemy.exc import IntegrityError
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from sqlalchemy.exc import IntegrityError  # noqa: TID251 - the key is what is tested
+from sqlalchemy.exc import IntegrityError
 
 from crowdalpha.ids import RoundKey, RoundState, Tournament
 from service.store import rounds, submissions

@@ -4,7 +4,7 @@ import random
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, insert, select  # noqa: TID251 - columns are what is tested
+from sqlalchemy import Column, Integer, MetaData, Table, insert, select
 
 from crowdalpha.errors import InvariantBroken
 from service.store.types import (
