@@ -2,7 +2,7 @@
 
 1. drop dead names (their target is 0) and refuse what is not a problem at all: wrong shapes, or holdings that are not finite;
 2. when the model's data are unusable (NaN, infinite, negative variance, an indefinite covariance), go to 6 with that reason;
-3. ask the first solver, then the second one, for the whole problem (the quadratic solver first; with impact the conic one);
+3. ask the first solver, then the second one, for the whole problem;
 4. then relax cumulatively in the mandate's order: turnover, then styles too, and so on; never caps, dollar or beta;
 5. each answer is polished and verified outside the solver; the first that passes leaves;
 6. hold: what is live stays as it is, what is dead is closed.
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from market.arrays import FloatArray
-from portfolio.convex import CONE_SOLVERS, QP_SOLVERS, candidate
+from portfolio.convex import SOLVERS, candidate
 from portfolio.polish import polish
 from portfolio.problem import RebalanceProblem, live_part, objective, refuse
 from portfolio.verify import verify, violations
@@ -117,13 +117,12 @@ def _told(broken: dict[str, float]) -> str:
 
 def _plan(p: RebalanceProblem) -> list[tuple[str, str, tuple[str, ...]]]:
     """Return the attempts in order: name, solver, kinds that are relaxed."""
-    solvers = CONE_SOLVERS if p.has_impact else QP_SOLVERS
-    plan: list[tuple[str, str, tuple[str, ...]]] = [(f"solve:{solver}", solver, ()) for solver in solvers]
+    plan: list[tuple[str, str, tuple[str, ...]]] = [(f"solve:{solver}", solver, ()) for solver in SOLVERS]
     present = {"turnover", "gross", *p.factor_kinds}
     order = tuple(kind for kind in p.relaxation if kind in present)
     for count in range(1, len(order) + 1):
         elastic = order[:count]
-        plan += [(f"relax:{'+'.join(elastic)}:{solver}", solver, elastic) for solver in QP_SOLVERS]
+        plan += [(f"relax:{'+'.join(elastic)}:{solver}", solver, elastic) for solver in SOLVERS]
     return plan
 
 

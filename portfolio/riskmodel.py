@@ -37,8 +37,8 @@ HISTORY_MIN_SESSIONS = 42
 COVERAGE_MIN = 0.5
 """A session in which fewer of the universe's returns are known is left out: its factor returns would be noise."""
 OUTLIER_DEVIATIONS = 15.0
-"""Robust deviations (1.4826 × median absolute deviation) from the session's median beyond which a return is drawn in. On a usual
-day that is about 25 %: moves of stocks on news stay whole, unadjusted splits and prices of dying companies do not."""
+"""Robust deviations (1.4826 × median absolute deviation) from the session's median beyond which a return is drawn in. On a
+usual day that is about 25 %: a stock's move on news stays whole, an unadjusted split or a dying company's price does not."""
 SPECIFIC_FLOOR = 0.05
 """Part of the median variance that no asset goes below: a stale price isn't a safe asset."""
 
