@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("vectorbt", "numba", "cvxpy", "pandas", "scipy.stats", "yfinance", "web3", "dask", "matplotlib")
-HELP_SECONDS_MAX = 0.5
 
 
 def loaded_after(statement: str) -> set[str]:
@@ -36,15 +34,6 @@ def test_the_money_is_computed_without_numpy() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def help_cpu_seconds() -> float:
-    """Return the processor time of one ``crowdalpha --help``: it does not grow when other tests keep the machine busy."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    code = "import sys; sys.argv[0] = 'crowdalpha'; from service.cli import main; main()"
-    subprocess.run([sys.executable, "-c", code, "--help"], cwd=ROOT, check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
-
-
-def test_help_is_there_within_half_a_second() -> None:
-    help_cpu_seconds()  # the first run may have to compile
-    assert min(help_cpu_seconds() for _ in range(4)) <= HELP_SECONDS_MAX
+def test_help_is_shown_without_heavy_libraries() -> None:
+    code = "import sys; sys.argv = ['crowdalpha', '--help']; from service.cli import main\ntry: main()\nexcept SystemExit: pass"
+    assert loaded_after(code) == set()

@@ -1,4 +1,7 @@
-"""Goal: the command line parses, tells every failure in one sentence, and is quick. Method: run it in process and afresh."""
+"""Goal: the command line parses, tells every failure in one sentence, and loads only what it needs.
+
+Method: run it in process and afresh.
+"""
 
 import json
 import subprocess

@@ -3,7 +3,6 @@
 import io
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from time import perf_counter
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +20,7 @@ from service.replay.providers.momentum import momentum
 from service.replay.providers.oracle import oracle
 from service.replay.providers.ridge import ERAS_MIN, ridge
 from service.replay.providers.window import WINDOW_SESSIONS, Strategy, StrategyInput, round_window
-from service.replay.uploads import classic_uploads, member_rng, signals_uploads, unit_values
+from service.replay.uploads import member_rng, signals_uploads, unit_values
 
 SEED = 20160108
 ASSETS = 120
@@ -279,21 +278,6 @@ def test_without_enough_eras_a_ridge_falls_back_on_its_features() -> None:
         archive = archive.with_era(era_table(number, weights=np.ones(25)))
     values = ridge(ClassicInput(live, archive, np.random.default_rng(0)))
     np.testing.assert_array_equal(values, live.features.mean(axis=1))
-
-
-def test_a_classic_model_costs_at_most_five_milliseconds_a_round(members: tuple[Member, ...]) -> None:
-    archive = ClassicArchive()
-    for number in range(1, 101):
-        archive = archive.with_era(era_table(number, rows=1000, weights=np.ones(25)))
-    live = era_table(200, rows=1000)
-    count = sum(m.tournament is Tournament.CLASSIC for m in members)
-
-    def seconds() -> float:
-        begun = perf_counter()
-        classic_uploads(members, live, archive, CLASSIC_KEY, SEED)
-        return perf_counter() - begun
-
-    assert min(seconds() for _ in range(3)) / count < 0.005
 
 
 # Files

@@ -5,7 +5,6 @@ formulas that goes model by model and projects the predictions instead of the ta
 """
 
 import json
-import time
 from pathlib import Path
 
 import numerai_tools.scoring as oracle
@@ -268,15 +267,3 @@ def test_order_of_assets_and_models_leaves_the_published_integers():
         assets, models = rng.permutation(300), rng.permutation(6)
         again = score_kinds(KINDS, predictions[models][:, assets], target[assets], meta[assets], exposures[assets])
         assert {k: [score_ppb(s) for s in v[np.argsort(models)]] for k, v in again.items()} == published
-
-
-def test_fifty_models_on_a_thousand_assets_are_quick():
-    rng = np.random.default_rng(10)
-    predictions, meta, exposures, target = draw(rng, 50, 1000)
-    score_kinds(KINDS, predictions, target, meta, exposures)
-    seconds = []
-    for _ in range(15):
-        started = time.perf_counter()
-        score_kinds(KINDS, predictions, target, meta, exposures)
-        seconds.append(time.perf_counter() - started)
-    assert min(seconds) <= 0.015
