@@ -1,7 +1,6 @@
 """The synthetic market is the same for the same seed, holds each feature that it promises, and consists of prices that agree
 with each other. Its claims (volatilities, tails, edges) are measured from its prices, not read from its parameters."""
 
-import time
 from dataclasses import replace
 from datetime import date
 
@@ -45,12 +44,6 @@ def test_global_randomness_is_neither_used_nor_moved():
     assert generate_market(SMALL).content_hash() == first
     np.random.seed(1)  # noqa: TID251, NPY002
     assert np.random.get_state()[1].tolist() == state  # noqa: NPY002
-
-
-def test_three_years_of_260_assets_take_two_seconds_at_most(panel):
-    begin = time.perf_counter()
-    generate_market(replace(SPEC, seed=24))
-    assert time.perf_counter() - begin < 2.0
 
 
 def test_it_says_what_it_is(panel):
