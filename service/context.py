@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.atomic import write_file
 from service.blobs import Blobs
 from service.clock import Clock, SystemClock
 from service.desk import MarketDesk
@@ -45,8 +46,8 @@ class Platform:
 def _classic_secret(keys: Path) -> bytes:
     path = keys / "classic.key"
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_bytes(secrets.token_bytes(CLASSIC_SECRET_BYTES))
+        # Not replaced: of two processes that start at once, both must use the key of the first.
+        write_file(path, secrets.token_bytes(CLASSIC_SECRET_BYTES), mode=0o600, replace=False)
     return path.read_bytes()
 
 

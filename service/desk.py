@@ -5,7 +5,7 @@ that was visible, because a view with the same last session holds the same bytes
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from market.arrays import DateArray, IntArray
 from market.calendars import to_instant
 
 if TYPE_CHECKING:
+    from market.calendars import SessionCalendar
     from market.exposures import Exposures
     from market.panel import PanelView, PointInTimePanel
     from market.universe import Universe
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 MONDAY_OFFSET_DAYS = 3
 """1970-01-01 was a Thursday; with three days added, whole weeks begin on Mondays, as ISO weeks do."""
+
+ROUND_REACH_DAYS = 60
+"""A round resolves 22 sessions after it opens: a month and a half at the most, holidays included."""
 
 
 @dataclass(slots=True)
@@ -52,6 +56,19 @@ class MarketDesk:
         self._panel = panel
         self._universes.clear()
         self._exposures.clear()
+
+    def calendar(self, instant: datetime) -> "SessionCalendar":
+        """Return the exchange's sessions, reaching beyond what a round opened at ``instant`` needs.
+
+        Prices that ended long ago must not look like an exchange that closed: the calendar goes on without them.
+        """
+        calendar = self.panel.calendar
+        needed = instant.date() + timedelta(days=ROUND_REACH_DAYS)
+        if calendar.last_date >= needed:
+            return calendar
+        from market.calendars import session_calendar
+
+        return session_calendar(self.settings.market.calendar, calendar.first_date, needed)
 
     def view(self, instant: datetime) -> "PanelView":
         """Return the panel as known at ``instant``."""

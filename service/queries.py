@@ -1,7 +1,7 @@
 """What the doors show: plain read functions that return JSON-ready values. They decide nothing and write nothing.
 
 Amounts are decimal strings of tokens, instants ISO text in UTC. What is secret stays out: no one's signal, no score and no
-meta-model of a round that has not closed, and the meta-model's vector never (see :func:`meta_model_detail`).
+meta-model of a round that has not closed, and a meta-model's vector only as :func:`published_meta_model` has it.
 """
 
 from collections import defaultdict
@@ -147,6 +147,30 @@ def meta_model_detail(platform: Platform) -> dict[str, Any]:
                 "exposures_neutral": _exposures(book.neutral, frame.exposures, frame.names),
             }
     return found
+
+
+def published_meta_model(platform: Platform, key: RoundKey) -> dict[str, Any]:
+    """Return the meta-model vectors of a resolved round, by the labels that files of the round use.
+
+    Raises
+    ------
+    InputRejected
+        ROUND_UNKNOWN; NOT_FOUND before the resolution, or when fewer providers stand behind the round than the settings ask
+        for (as an effective number, (Σw)²/Σw²): with few, an average tells each what the others sent.
+    """
+    with platform.store.read() as connection:
+        record = round_rows.round_by_key(connection, key)
+        if record is None:
+            raise InputRejected(Code.ROUND_UNKNOWN, f"There is no round {key}.")
+        if record.state is not RoundState.RESOLVED:
+            raise InputRejected(Code.NOT_FOUND, f"The meta-model of round {key} is public once the round has resolved.")
+        frame = get_frame(connection, platform.blobs, key)
+        book = get_book(connection, platform.blobs, key)
+        owner = {m.id: m.provider_id for m in models.list_models(connection)}
+    behind = _concentration(book.weights, [owner[m] for m in book.model_ids])
+    if behind["effective_providers"] < platform.settings.metamodel.publish_min_providers:
+        raise InputRejected(Code.NOT_FOUND, f"Too few providers stand behind round {key} for its meta-model to be public.")
+    return {"round": str(key), "ids": list(frame.labels), "raw": book.raw.tolist(), "neutral": book.neutral.tolist()} | behind
 
 
 def health(platform: Platform) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.ids import RoundKey, Tournament
 from service import queries
+from service.context import Platform
 from service.frames import get_frame
 from service.http.access import OurPlatform
-from service.store import rounds
+from service.store import meta, rounds
+from service.workflows.publish_classic import TRAIN_KEY
 
 router = APIRouter(tags=["rounds"])
 
@@ -73,12 +75,41 @@ def show_universe(platform: OurPlatform, tournament: str, number: int) -> dict[s
 @router.get("/rounds/{tournament}/{number}/live", response_class=Response)
 def download_live(platform: OurPlatform, tournament: str, number: int) -> Response:
     """Give a classic round's live table: ids and features, as Parquet."""
-    key = round_key_of(tournament, number)
+    return _artifact(platform, round_key_of(tournament, number), "live")
+
+
+@router.get("/rounds/{tournament}/{number}/era", response_class=Response)
+def download_era(platform: OurPlatform, tournament: str, number: int) -> Response:
+    """Give a classic round's table with its target, as Parquet, once the target is final."""
+    return _artifact(platform, round_key_of(tournament, number), "era")
+
+
+@router.get("/rounds/{tournament}/{number}/metamodel")
+def show_meta_model(platform: OurPlatform, tournament: str, number: int) -> dict[str, Any]:
+    """Give a resolved round's meta-model vectors, if enough providers stand behind them."""
+    return queries.published_meta_model(platform, round_key_of(tournament, number))
+
+
+@router.get("/classic/train", response_class=Response)
+def download_train(platform: OurPlatform) -> Response:
+    """Give the classic tournament's history: weekly eras with targets, as Parquet."""
+    with platform.store.read() as connection:
+        sha = meta.get_meta(connection, TRAIN_KEY)
+    if sha is None:
+        raise InputRejected(Code.NOT_FOUND, "No classic history has been published yet.")
+    return _parquet(platform, sha, "train")
+
+
+def _artifact(platform: Platform, key: RoundKey, name: str) -> Response:
     with platform.store.read() as connection:
         if rounds.round_by_key(connection, key) is None:
             raise InputRejected(Code.ROUND_UNKNOWN, f"There is no round {key}.")
-        sha = rounds.artifacts(connection, key).get("live")
+        sha = rounds.artifacts(connection, key).get(name)
     if sha is None:
-        raise InputRejected(Code.NOT_FOUND, f"Round {key} publishes no live table.")
-    headers = {"Content-Disposition": f'attachment; filename="live-{key}.parquet"', "ETag": f'"{sha}"'}
+        raise InputRejected(Code.NOT_FOUND, f"Round {key} publishes no {name} table.")
+    return _parquet(platform, sha, f"{name}-{key}")
+
+
+def _parquet(platform: Platform, sha: str, name: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}.parquet"', "ETag": f'"{sha}"'}
     return Response(platform.blobs.get(sha), media_type=PARQUET, headers=headers)

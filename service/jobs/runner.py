@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import Conflict, InvariantBroken
+from crowdalpha.errors import Conflict, CrowdalphaError, InvariantBroken
 from service.context import Platform
 from service.jobs.registry import Missed, job_of
 from service.store import audit, occurrences
@@ -126,7 +126,8 @@ def _finished(platform: Platform, occurrence: Occurrence, result: object) -> Job
 
 
 def _failed(platform: Platform, occurrence: Occurrence, error: Exception) -> JobEvent:
-    log.error("%s of %s failed", occurrence.job, occurrence.due_at, exc_info=error)
+    # What we raise on purpose is one sentence; anything else is a fault whose place must be found.
+    log.error("%s of %s failed: %s", occurrence.job, occurrence.due_at, error, exc_info=_place_of(error))
     try:
         with platform.store.write() as connection:
             # After a broken invariant a retry may do harm: only an operator lets it run again.
@@ -137,6 +138,11 @@ def _failed(platform: Platform, occurrence: Occurrence, error: Exception) -> Job
     except Conflict as conflict:
         return _lost(occurrence, conflict)
     return JobEvent(occurrence, "failed", error=error)
+
+
+def _place_of(error: Exception) -> Exception | None:
+    expected = isinstance(error, CrowdalphaError) and not isinstance(error, InvariantBroken)
+    return None if expected else error
 
 
 def _lost(occurrence: Occurrence, error: Conflict) -> JobEvent:

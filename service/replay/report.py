@@ -14,6 +14,7 @@ import numpy as np
 
 from crowdalpha.ids import RoundState, Tournament
 from service import queries
+from service.atomic import write_file
 from service.context import Platform
 from service.store import fund, ledger, resolutions, rounds
 from service.store.records import FundDayRecord
@@ -50,9 +51,7 @@ def write_reports(platform: Platform, verdicts: dict[str, int], seed: int) -> Su
         ("summary", json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"),
         ("tearsheet", render(platform, data)),
     ):
-        draft = paths[name].with_suffix(".draft")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(paths[name])
+        write_file(paths[name], text.encode())
     return Summary(data, paths)
 
 

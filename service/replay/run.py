@@ -15,6 +15,7 @@ import numpy as np
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected
 from market.panel import PointInTimePanel
+from service.atomic import write_file
 from service.clock import SimulatedClock
 from service.context import build_platform
 from service.home import Home
@@ -140,15 +141,16 @@ def play(
         The crowd; by default the roster that fits the panel.
     """
     # The classic tournament's secret decides its ids and with them the order of rows: a season is a function of its seed.
-    (home.keys / "classic.key").write_bytes(hashlib.sha256(f"season {seed}".encode()).digest())
+    write_file(home.keys / "classic.key", hashlib.sha256(f"season {seed}".encode()).digest(), mode=0o600)
     calendar = panel.calendar
     begins = datetime.combine(first, time.min, tzinfo=UTC)
     ends = calendar.close_at(last_session) + AFTER_LAST_CLOSE
     platform = build_platform(home, settings, SimulatedClock(begins), SeededIds(seed), durable=False)
     try:
-        platform.desk.use(panel)
-        crowd = roster(panel.source, seed, panel) if members is None else members
-        verdicts = play_season(platform, crowd, begins, ends, seed, progress or Silent())
-        return write_reports(platform, verdicts, seed)
+        with home.lock():
+            platform.desk.use(panel)
+            crowd = roster(panel.source, seed, panel) if members is None else members
+            verdicts = play_season(platform, crowd, begins, ends, seed, progress or Silent())
+            return write_reports(platform, verdicts, seed)
     finally:
         platform.store.dispose()

@@ -6,6 +6,7 @@ import numpy as np
 
 from portfolio.tearsheet import Table, TearSheetData, render_tearsheet
 from service.context import Platform
+from service.replay.providers.oracle import ORACLE_NAME
 from service.store import fund
 
 LEADERS_SHOWN = 15
@@ -64,9 +65,10 @@ def _leaders(summary: dict[str, Any]) -> Table:
         for line in board
     ]
     columns = ["Model", "Tournament", "Corr", "MMC", "Neutral corr", "Neutral MMC", "Stake", "Paid less burned"]
-    return Table(
-        "Leaderboard", columns, rows, f"The {len(rows)} best of {summary['models']} models; mean scores of resolved rounds."
-    )
+    note = f"The {len(rows)} best of {summary['models']} models; mean scores of resolved rounds."
+    if any(line["model"] == ORACLE_NAME for line in board):
+        note += f" {ORACLE_NAME} is shown the generated future through noise; everybody else sees the past only."
+    return Table("Leaderboard", columns, rows, note)
 
 
 def _flows(summary: dict[str, Any]) -> Table:

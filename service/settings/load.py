@@ -2,7 +2,7 @@
 
 1. The file is checked against the schema; every key must be there, and no other.
 2. ``CROWDALPHA_SECTION__KEY`` overrides ``key`` in ``[section]``; a variable of that form that names no setting is refused.
-3. ``CROWDALPHA_HOME`` stands for ``home.path``. Other variables without a double underscore are none of ours to check.
+3. Variables without a double underscore, such as ``CROWDALPHA_HOME``, are no settings and none of ours to check.
 
 This is the only module that reads the environment.
 """
@@ -16,7 +16,6 @@ from service.settings.reading import check, read_toml
 from service.settings.sections import SCHEMA, Settings, from_values, override, refuse_password
 
 PREFIX = "CROWDALPHA_"
-HOME_VARIABLE = "CROWDALPHA_HOME"
 
 
 def load_settings(config_dir: Path | None = None, env: Mapping[str, str] | None = None) -> Settings:
@@ -43,8 +42,6 @@ def load_settings(config_dir: Path | None = None, env: Mapping[str, str] | None 
     values = check(read_toml(source), SCHEMA, str(source))
     refuse_password(values["database.url"], str(source))
     variables = os.environ if env is None else env
-    if variables.get(HOME_VARIABLE):
-        values["home.path"] = variables[HOME_VARIABLE]
     for variable in sorted(variables):
         if variable.startswith(PREFIX) and "__" in variable:
             name = variable.removeprefix(PREFIX).lower().replace("__", ".")

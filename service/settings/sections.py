@@ -25,13 +25,6 @@ def _bounded(minimum: int, maximum: int | None = None) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class HomeSettings:
-    """Table ``home``."""
-
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
 class DatabaseSettings:
     """Table ``database``."""
 
@@ -124,7 +117,6 @@ class Settings:
     """
 
     config_dir: Path
-    home: HomeSettings
     database: DatabaseSettings
     market: MarketSettings
     universe: UniverseSettings

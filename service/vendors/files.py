@@ -1,5 +1,9 @@
-"""Price and metadata files: long Parquet or CSV, read as Arrow tables. No price is judged here; unreadable is all it says."""
+"""Tables in files: long prices and metadata from Parquet or CSV, and any table as Parquet bytes.
 
+No price is judged here; unreadable is all it says.
+"""
+
+import io
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -71,6 +75,15 @@ def read_meta(path: Path) -> Any:
     if "ticker" not in table.column_names:
         raise InputRejected(Code.META_UNREADABLE, f"'{path.name}' has no column 'ticker'.")
     return table
+
+
+def parquet_bytes(table: object) -> bytes:
+    """Return an Arrow table as Parquet with zstd; the same table gives the same bytes."""
+    import pyarrow.parquet as pq
+
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
 
 
 def _need_columns(path: Path, names: list[str]) -> None:

@@ -6,19 +6,20 @@ source and the flags. A kill before that leaves the former panel valid. Of a syn
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crowdalpha.canonical import sha256_hex
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, Unavailable
 from market.calendars import SessionCalendar, session_calendar
 from market.panel import PointInTimePanel, build_panel
+from service.atomic import write_file
 from service.home import Home
 from service.settings import Settings
-from service.vendors.files import read_meta, read_prices
+from service.vendors.files import parquet_bytes, read_meta, read_prices
 
 if TYPE_CHECKING:
     from market.synthetic import SyntheticSpec
@@ -46,17 +47,14 @@ def read_batch(settings: Settings, prices: Path, meta: Path | None, last: date |
 
 def keep_batch(home: Home, batch: Batch) -> None:
     """Make ``batch`` the panel of the home."""
-    import pyarrow.parquet as pq
-
     files = {}
     for stem, table in (("prices", batch.rows), ("assets", batch.about)):
         if table is None:
             continue
-        draft = home.data / f".{stem}.draft"
-        pq.write_table(table, draft, compression="zstd")
-        sha = _sha(draft)
+        data = parquet_bytes(table)
+        sha = sha256_hex(data)
         name = f"{stem}-{sha[:16]}.parquet"
-        _publish(draft, home.data / name)
+        write_file(home.data / name, data)
         files[name] = sha
     _write_manifest(home, {"source": batch.panel.source, "flags": sorted(batch.panel.flags), "files": files})
 
@@ -124,20 +122,7 @@ def calendar_for(settings: Settings, first: date, last: date) -> SessionCalendar
 
 
 def _write_manifest(home: Home, manifest: dict[str, Any]) -> None:
-    draft = home.data / ".panel.draft"
-    draft.write_text(json.dumps(manifest, sort_keys=True, indent=1))
-    _publish(draft, home.data / MANIFEST)
-
-
-def _publish(draft: Path, final: Path) -> None:
-    with draft.open("rb") as handle:
-        os.fsync(handle.fileno())
-    draft.replace(final)
-    folder = os.open(final.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_file(home.data / MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode())
 
 
 def _sha(path: Path) -> str:

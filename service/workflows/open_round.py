@@ -7,7 +7,6 @@
 Opening a round that stands already for the same s₀ returns the standing one.
 """
 
-import io
 from datetime import date, timedelta
 
 import numpy as np
@@ -22,6 +21,7 @@ from service.frames import RoundFrame, put_frame
 from service.settings import load_schedule, load_terms
 from service.store import audit, rounds
 from service.store.records import RoundRecord
+from service.vendors.files import parquet_bytes
 
 WINDOW_MIN = timedelta(hours=1)
 """A provider needs an hour at least; a window is rather extended than cut below it."""
@@ -46,7 +46,7 @@ def open_round(platform: Platform, tournament: Tournament, base_session: date | 
     now = platform.clock.now()
     settings = getattr(platform.settings.tournaments, tournament.label)
     terms = load_terms(settings.terms, platform.settings.config_dir)
-    calendar = platform.desk.panel.calendar
+    calendar = platform.desk.calendar(now)
     schedule = load_schedule(settings.schedule, platform.settings.config_dir)
     closes_at = now + timedelta(minutes=schedule.window_minutes)
     if base_session is not None:
@@ -113,15 +113,6 @@ def freeze(platform: Platform, view: PanelView, tournament: Tournament, base: da
         kinds=exposures.kinds,
     )
     return frame, universe.hash, live
-
-
-def parquet_bytes(table: object) -> bytes:
-    """Return an Arrow table as Parquet with zstd; the same table gives the same bytes."""
-    import pyarrow.parquet as pq
-
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue()
 
 
 def _standing(platform: Platform, tournament: Tournament, base: date) -> RoundRecord | None:

@@ -17,7 +17,7 @@ from service.context import Platform
 from service.desk import week_end_rows
 from service.settings import load_terms
 from service.store import audit, meta, rounds
-from service.workflows.open_round import parquet_bytes
+from service.vendors.files import parquet_bytes
 
 TRAIN_KEY = "classic_train_sha256"
 

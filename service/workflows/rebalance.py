@@ -91,7 +91,7 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
     session = view.last_session
     if as_of is not None and as_of != session:
         raise Conflict(Code.ROUND_NOT_DUE, f"The last session known now is {session}; a book is decided on it, not on {as_of}.")
-    fill = platform.desk.panel.calendar.next_session(session)
+    fill = platform.desk.calendar(now).next_session(session)
     with platform.store.read() as connection:
         standing = fund.latest_rebalance(connection)
         if standing is not None and standing.as_of == session and not dry_run:

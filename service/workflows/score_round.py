@@ -22,7 +22,7 @@ from service.context import Platform
 from service.frames import ClosedBook, RoundFrame, get_book, get_frame
 from service.store import rounds, scores
 from service.store.records import RoundRecord, ScoreRecord
-from service.workflows.open_round import parquet_bytes
+from service.vendors.files import parquet_bytes
 from signals.quantize import score_ppb
 from signals.scores import corr, score_kinds
 

@@ -15,11 +15,11 @@ from crowdalpha.ids import RoundKey, RoundState, Tournament
 from crowdalpha.terms import ATOMS_PER_TOKEN
 from service.clock import SimulatedClock
 from service.context import Platform, build_platform
-from service.frames import RoundFrame, put_frame
+from service.frames import ClosedBook, RoundFrame, put_book, put_frame
 from service.home import Home
 from service.idsource import SeededIds
 from service.settings import load_settings, load_terms
-from service.store import fund, models, providers, resolutions, rounds, scores, stakes
+from service.store import fund, meta, models, providers, resolutions, rounds, scores, stakes
 from service.store.records import (
     AtRiskRecord,
     FundDayRecord,
@@ -33,6 +33,7 @@ from service.store.records import (
     ScoreRecord,
 )
 from service.workflows import accounts
+from service.workflows.publish_classic import TRAIN_KEY
 
 FRIDAY = date(2016, 1, 8)
 OPENED_AT = datetime(2016, 1, 8, 23, tzinfo=UTC)
@@ -61,15 +62,20 @@ class Served:
     keys: dict[tuple[str, str], str]
 
 
-def serve_small(path: Path) -> Served:
-    """Return a small platform in a fresh home at ``path``."""
+def serve_small(path: Path, publish_min_providers: int = 2) -> Served:
+    """Return a small platform in a fresh home at ``path``; two providers stand behind its resolved round."""
     clock = SimulatedClock(NOW - timedelta(days=60))
-    platform = build_platform(Home.create(path), load_settings(env={}), clock, SeededIds("served"))
+    settings = load_settings(env={}).with_overrides({"metamodel.publish_min_providers": publish_min_providers})
+    platform = build_platform(Home.create(path), settings, clock, SeededIds("served"))
     keys = _people(platform)
     _resolved_round(platform)
     _open_round(platform, SIGNALS_OPEN, TICKERS, None)
     era_ids = tuple(f"{i:016x}" for i in range(len(TICKERS)))
     _open_round(platform, CLASSIC_OPEN, era_ids, live_table(era_ids))
+    with platform.store.write() as connection:
+        past = platform.blobs.put(live_table(era_ids))
+        rounds.set_artifact(connection, CLASSIC_OPEN, "era", past)
+        meta.set_meta(connection, TRAIN_KEY, past)
     _fund(platform)
     clock.advance_to(NOW)
     return Served(platform, clock, keys)
@@ -157,6 +163,10 @@ def _resolved_round(platform: Platform) -> None:
         }
         scores.put_scores(connection, [ScoreRecord(key, m, k, 20, v, round(v * 1e9), True) for (m, k), v in values.items()])
         scores.put_retentions(connection, [RetentionRecord(key, m, 0.1, 980_000_000) for m in ids.values()])
+        vectors = rng.standard_normal((2, len(TICKERS)))
+        book = ClosedBook(tuple(sorted(staked)), rng.uniform(size=vectors.shape), np.full(2, 500.0), *vectors)
+        for name, sha in put_book(platform.blobs, book).items():
+            rounds.set_artifact(connection, key, name, sha)
         rounds.advance_round(connection, key, (RoundState.OPEN,), RoundState.CLOSED, closed_at=opens_at + timedelta(days=1))
         rounds.advance_round(connection, key, (RoundState.CLOSED,), RoundState.SCORING)
         at = opens_at + timedelta(days=34)

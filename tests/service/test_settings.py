@@ -121,7 +121,6 @@ def test_the_environment_overrides_the_file() -> None:
     assert settings.fund.initial_capital == 2.5
     assert settings.tournaments.signals.terms == "classic-weekly"
     assert settings.database.url == "postgresql+psycopg://me:secret@db/x"
-    assert settings.home.path == "/srv/alpha"
 
 
 @pytest.mark.parametrize(

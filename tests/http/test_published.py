@@ -1,0 +1,44 @@
+"""Goal: a meta-model's vector is public after the resolution and only with enough providers behind it; training data are public.
+Method: the small platform, whose resolved round has two equal providers, under two settings of the least number."""
+
+import io
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from fastapi.testclient import TestClient
+
+from service.http.app import create_app
+from tests.builders.platforms import TICKERS, serve_small
+
+
+def test_a_resolved_round_with_enough_providers_publishes_its_vectors(reader) -> None:
+    body = reader.get("/v1/rounds/signals/1/metamodel").json()
+    assert body["ids"] == list(TICKERS)
+    assert len(body["raw"]) == len(body["neutral"]) == len(TICKERS)
+    assert body["effective_providers"] == pytest.approx(2.0)
+
+
+def test_with_too_few_providers_nothing_of_the_vector_is_published(tmp_path: Path) -> None:
+    made = serve_small(tmp_path / "home", publish_min_providers=5)
+    answer = TestClient(create_app(made.platform)).get("/v1/rounds/signals/1/metamodel")
+    made.platform.store.dispose()
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not_found"
+    assert "raw" not in answer.text
+
+
+def test_an_open_round_publishes_no_meta_model(reader) -> None:
+    assert reader.get("/v1/rounds/signals/2/metamodel").status_code == 404
+    assert reader.get("/v1/rounds/signals/99/metamodel").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/v1/rounds/classic/1/era", "/v1/classic/train"])
+def test_past_eras_come_as_parquet(reader, path: str) -> None:
+    answer = reader.get(path)
+    assert answer.status_code == 200
+    assert pq.read_table(io.BytesIO(answer.content)).num_rows == 120
+
+
+def test_a_signals_round_has_no_era(reader) -> None:
+    assert reader.get("/v1/rounds/signals/1/era").status_code == 404
