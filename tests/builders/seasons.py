@@ -40,13 +40,14 @@ def play_small(
     last: date = LAST,
     seed: int = 7,
     overrides: Mapping[str, Any] | None = None,
+    first: date = FIRST,
 ) -> tuple[Home, Summary]:
     """Play the small season in a fresh home at ``path``."""
     home = Home.create(path)
     panel = panel or small_panel()
     # Without the oracle: everybody here is honest, so that no file can depend on the future.
     members = roster(panel.source, seed)
-    return home, play(home, small_settings(overrides), panel, FIRST, last, seed, members=members)
+    return home, play(home, small_settings(overrides), panel, first, last, seed, members=members)
 
 
 def altered_after(panel: PointInTimePanel, cut: date, how: str, seed: int = 0) -> PointInTimePanel:

@@ -116,23 +116,50 @@ def test_killed_at_every_fault_point_and_run_again_it_has_one_effect(home: Home,
     assert effect(home) == undisturbed
 
 
-def test_killed_at_random_instants_and_run_again_it_has_one_effect(home: Home, undisturbed: dict[str, Any]) -> None:
-    seed = 2026
+def test_killed_at_random_instants_and_run_again_it_has_one_effect(
+    home: Home, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    kill_at_random_instants(home, undisturbed, tmp_path, RANDOM_KILLS, seed=2026)
+
+
+@pytest.mark.soak
+def test_killed_at_two_hundred_random_instants_it_has_one_effect(
+    home: Home, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    kill_at_random_instants(home, undisturbed, tmp_path, 200, seed=2027)
+
+
+def kill_at_random_instants(home: Home, undisturbed: dict[str, Any], folder: Path, kills: int, seed: int) -> None:
+    """Resolve ``kills`` copies of ``home``, each killed once at a random instant and then run to the end."""
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
-    for _ in range(RANDOM_KILLS):
+    cut_short = 0
+    for number in range(kills):
+        copy = light_copy(home, folder / f"copy-{number}")
         child = os.fork()
         if child == 0:
             try:
-                signal.setitimer(signal.ITIMER_REAL, float(rng.uniform(0.001, 0.05)))
+                signal.setitimer(signal.ITIMER_REAL, float(rng.uniform(0.002, 0.04)))
                 signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-                resolve_round(platform_on(home), KEY)
+                resolve_round(platform_on(copy), KEY)
             finally:
                 os._exit(0)
-        os.waitpid(child, 0)
-        rng = np.random.default_rng([seed, int(rng.integers(1 << 30))])
-    assert resolve_in_child(home, None) == 0
-    assert effect(home) == undisturbed
+        cut_short += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        rng.random()  # the child's draw, so that the next copy is killed at another instant
+        assert resolve_in_child(copy, None) == 0
+        assert effect(copy) == undisturbed
+        shutil.rmtree(copy.path)
+    assert cut_short > 0
+
+
+def light_copy(home: Home, path: Path) -> Home:
+    """Copy a home's database and keys; its files are shared, because a file's name is its hash."""
+    path.mkdir()
+    for name in ("home.toml", "crowdalpha.db"):
+        shutil.copy(home.path / name, path / name)
+    shutil.copytree(home.keys, path / "keys")
+    (path / "rounds").symlink_to(home.rounds)
+    return Home.open(path)
 
 
 def test_resolved_twice_it_has_one_effect(home: Home, undisturbed: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Goal: a meta-model's vector is public after the resolution and only with enough providers behind it; training data are public.
+"""Goal: a meta-model's vector is public after the resolution and only with enough providers behind it; past eras are public.
 Method: the small platform, whose resolved round has two equal providers, under two settings of the least number."""
 
 import io

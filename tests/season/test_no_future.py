@@ -8,12 +8,15 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 
+from market.panel import PointInTimePanel
 from service.home import Home
 from service.store.engine import Store
-from tests.builders.seasons import altered_after, play_small, small_panel
+from service.vendors.ingested import read_batch
+from tests.builders.seasons import altered_after, play_small, small_panel, small_settings
 
 CUTS = (
     (date(2021, 1, 22), "nan"),
@@ -62,11 +65,34 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return home
 
 
-@pytest.mark.parametrize(("cut", "how"), CUTS, ids=[f"{c}-{h}" for c, h in CUTS])
-def test_prices_after_a_date_change_nothing_decided_up_to_it(undisturbed: Home, tmp_path: Path, cut: date, how: str) -> None:
-    panel = altered_after(small_panel(), cut, how)
-    home, _ = play_small(tmp_path / "home", panel, last=cut)
-    expected, found = decided_up_to(undisturbed, cut), decided_up_to(home, cut)
+def check_cut(expected_home: Home, path: Path, panel: PointInTimePanel, cut: date, how: str, **season: Any) -> None:
+    """Play the season up to ``cut`` on prices that are altered after it, and compare everything decided by then."""
+    home, _ = play_small(path, altered_after(panel, cut, how), last=cut, **season)
+    expected, found = decided_up_to(expected_home, cut), decided_up_to(home, cut)
     assert len(expected["submissions"]) > 50
     for name, rows in expected.items():
         assert found[name] == rows, f"{name} differ before {cut}"
+
+
+@pytest.mark.parametrize(("cut", "how"), CUTS, ids=[f"{c}-{h}" for c, h in CUTS])
+def test_prices_after_a_date_change_nothing_decided_up_to_it(undisturbed: Home, tmp_path: Path, cut: date, how: str) -> None:
+    check_cut(undisturbed, tmp_path / "home", small_panel(), cut, how)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("how", ["nan", "million", "shuffle", "noise"])
+def test_the_same_at_many_cuts_of_the_synthetic_market(undisturbed: Home, tmp_path: Path, how: str) -> None:
+    sessions = [s.astype("datetime64[D]").item() for s in small_panel().sessions if s >= np.datetime64("2021-01-15")]
+    for cut in sessions[::5]:
+        check_cut(undisturbed, tmp_path / f"{cut}", small_panel(), cut, how)
+
+
+@pytest.mark.soak
+def test_the_same_on_real_prices(real_data: Path, tmp_path: Path) -> None:
+    settings = small_settings()
+    last = date(2014, 4, 30)
+    batch = read_batch(settings, real_data / "us_daily.parquet", real_data / "equity_meta.csv.gz", last)
+    season: dict[str, Any] = {"first": date(2014, 1, 2)}
+    home, _ = play_small(tmp_path / "whole", batch.panel, last=last, **season)
+    for cut, how in ((date(2014, 2, 14), "nan"), (date(2014, 3, 12), "million"), (date(2014, 4, 4), "shuffle")):
+        check_cut(home, tmp_path / f"{cut}", batch.panel, cut, how, **season)
