@@ -52,7 +52,9 @@ def run_demo(home: Path, seed: int = 0, progress: Progress | None = None) -> Sum
     from market.synthetic import SyntheticSpec, generate_market
 
     settings = load_settings().with_overrides({"universe.size": DEMO_UNIVERSE})
+    progress = progress or Silent()
     folder = Home.create(home)
+    progress.note(f"Generating a synthetic market of {DEMO_ASSETS} stocks from seed {seed}.")
     spec = SyntheticSpec(seed=seed, n_assets=DEMO_ASSETS, start=DEMO_HISTORY_FROM, end=DEMO_LAST)
     panel = generate_market(spec)
     keep_synthetic(folder, spec, panel)
@@ -96,7 +98,9 @@ def run_replay(
         raise InputRejected(Code.DATE_INVALID, f"The first date, {first}, is after the last, {last}.")
     changes = dict(overrides or {}) | ({"universe.size": universe} if universe else {})
     settings = load_settings().with_overrides(changes)
+    progress = progress or Silent()
     _refuse_in_use(home)
+    progress.note(f"Reading {prices.name} up to {last}.")
     # The panel is judged before the home is made: a refused file leaves nothing behind.
     batch = read_batch(settings, prices, meta, last)
     _check_dates(settings, batch.panel, first, last)

@@ -37,12 +37,12 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others():
 
 
 def test_global_randomness_is_neither_used_nor_moved():
-    np.random.seed(1)  # noqa: TID251, NPY002 - the state that must not matter
+    np.random.seed(1)  # noqa: NPY002 - the state that must not matter
     first = generate_market(SMALL).content_hash()
     state = np.random.get_state()[1].tolist()  # noqa: NPY002
-    np.random.seed(2)  # noqa: TID251, NPY002
+    np.random.seed(2)  # noqa: NPY002
     assert generate_market(SMALL).content_hash() == first
-    np.random.seed(1)  # noqa: TID251, NPY002
+    np.random.seed(1)  # noqa: NPY002
     assert np.random.get_state()[1].tolist() == state  # noqa: NPY002
 
 
