@@ -91,6 +91,14 @@ def test_leaving_names_only_shrink():
     assert p.impact.tolist() == [0.0, 0.0, 0.0]
 
 
+def test_remnants_are_closed_and_tiny_volumes_freeze():
+    """A leaving name below a millionth goes to zero at once; one of which ten dollars could be traded stays as it is."""
+    p = build(w0=(4e-7, 2e-6, 0.003), leaving=np.array([True, True, True]), adv_dollars=np.array([1e7, 1e7, 50.0]))
+    assert (p.position_lower[0], p.position_upper[0]) == (0.0, 0.0)
+    assert (p.position_lower[1], p.position_upper[1]) == (0.0, 2e-6)
+    assert (p.position_lower[2], p.position_upper[2]) == (0.003, 0.003)
+
+
 def test_default_mandate_on_a_thousand_names_is_sensible():
     """At full size the default book uses its gross limit, has 200 to 800 names and a forecast volatility of 4 to 9 % a year."""
     rng = np.random.default_rng(81)

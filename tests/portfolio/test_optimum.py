@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from portfolio import convex
 from portfolio.convex import candidate
 from portfolio.ladder import SOLVED, solve
 from portfolio.problem import RebalanceProblem, objective
@@ -146,8 +147,24 @@ def test_restated_form_equals_the_textbook_form(impact):
         assert abs(objective(p, ours.weights) - theirs) <= 1e-6 * max(abs(theirs), 1e-4)
 
 
-def test_both_solvers_agree():
-    """PIQP and Clarabel answer the same quadratic program alike in value."""
-    p = without_limits(random_problem(np.random.default_rng(33), 80, drifted=False))
+@pytest.mark.parametrize("impact", [False, True])
+def test_both_solvers_agree(impact):
+    """PIQP and Clarabel agree in value; with impact, quadratic programs in a row reach the value of the power cones."""
+    p = without_limits(random_problem(np.random.default_rng(33), 80, impact=impact, drifted=False))
     values = [objective(p, candidate(p, solver).weights) for solver in ("PIQP", "CLARABEL")]
     assert abs(values[0] - values[1]) <= 1e-6 * abs(values[0])
+
+
+def test_a_pass_that_does_not_converge_is_tried_with_a_higher_floor(monkeypatch):
+    """When the third pass fails the next one expands elsewhere, and the answer is as good as ever."""
+    p = random_problem(np.random.default_rng(34), 60, impact=True, drifted=False)
+    p = replace(p, alpha=p.alpha * 4)
+    usual, run, calls = objective(p, candidate(p, "PIQP").weights), convex._run, []
+
+    def failing(program, statement):
+        calls.append(1)
+        return convex.Candidate(None, "user_limit", 80) if len(calls) == 3 else run(program, statement)
+
+    monkeypatch.setattr(convex, "_run", failing)
+    assert abs(objective(p, candidate(p, "PIQP").weights) - usual) <= 1e-5 * abs(usual)
+    assert len(calls) > 3

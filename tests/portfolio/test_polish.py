@@ -38,6 +38,19 @@ def test_dust_is_swept_up():
     assert np.count_nonzero(w) < p.n
 
 
+def test_a_holding_that_is_dust_is_closed():
+    """A drifted remnant of 5e-9 that the solver wants at zero leaves at exactly zero, and a pinned one stays."""
+    p = random_problem(np.random.default_rng(105), 20, drifted=False)
+    w0 = p.w0.copy()
+    w0[:2] = 5e-9
+    lower, upper = p.position_lower.copy(), p.position_upper.copy()
+    lower[1] = upper[1] = 5e-9
+    answer = np.where(np.arange(20) < 2, 1e-10, 0.01 * (-1.0) ** np.arange(20))
+    w = polish(replace(p, w0=w0, position_lower=lower, position_upper=upper), answer).weights
+    assert w[0] == 0.0
+    assert w[1] == 5e-9
+
+
 def test_impossible_equalities_are_left_to_verification():
     """Names that may only be long cannot be neutral: polishing ends, and verification says which limit is broken."""
     p = random_problem(np.random.default_rng(103), 10, drifted=False)

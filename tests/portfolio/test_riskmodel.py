@@ -6,7 +6,7 @@ import pytest
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from portfolio.riskmodel import FactorPeriod, RiskModel, estimate_risk_model, factor_returns
+from portfolio.riskmodel import FactorPeriod, RiskModel, drawn_in, estimate_risk_model, factor_returns
 
 
 def exposures(rng: np.random.Generator, n: int, sectors: int = 4) -> np.ndarray:
@@ -109,6 +109,29 @@ def test_short_histories_get_the_median_and_stale_prices_the_floor():
     model = estimate_risk_model(young, X, np.arange(n), NAMES, KINDS)
     assert model.D[0] == pytest.approx(np.median(model.D[2:]), rel=0.05)
     assert 0 < model.D[1] < 0.5 * model.D[0]
+
+
+def test_a_wrong_price_is_no_factor_return():
+    """One return of +1,100 % among two hundred moves the intercept by less than a basis point and its name's risk boundedly."""
+    print("seed 99")
+    rng = np.random.default_rng(99)
+    periods, X = market(rng, 40, 200, np.full(200, 0.02), np.full(7, 0.002))
+    spoiled = [FactorPeriod(p.returns.copy(), p.exposures, p.in_universe) for p in periods]
+    spoiled[-1].returns[-1, 3] = 11.3
+    good, bad = (estimate_risk_model(each, X, np.arange(200), NAMES, KINDS) for each in (periods, spoiled))
+    assert abs(np.sqrt(bad.F[0, 0]) - np.sqrt(good.F[0, 0])) < 5e-4
+    assert bad.D[3] < 10 * good.D[3]
+    np.testing.assert_allclose(np.delete(bad.D, 3), np.delete(good.D, 3), rtol=0.05)
+
+
+def test_usual_returns_are_not_drawn_in():
+    """Moves of 15 % on news among returns of 2 % stay as they are; NaN stays NaN; a session without spread is left alone."""
+    rng = np.random.default_rng(100)
+    returns = 0.02 * rng.standard_normal((2, 300))
+    returns[0, 0], returns[0, 1] = 0.15, np.nan
+    np.testing.assert_array_equal(drawn_in(returns), returns)
+    assert drawn_in(np.zeros((1, 5))).tolist() == [[0.0] * 5]
+    assert np.isnan(drawn_in(np.full((1, 5), np.nan))).all()
 
 
 def test_recent_sessions_weigh_more():
