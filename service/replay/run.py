@@ -5,7 +5,10 @@ replay reads no row after its last date, so nothing it does can depend on one.
 """
 
 import hashlib
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,8 @@ from service.vendors.ingested import keep_batch, keep_synthetic, read_batch
 AFTER_LAST_CLOSE = timedelta(minutes=105)
 """After the last close: its prices are known, its book is settled, its scores are in, and no new round has opened."""
 
+FOLDER_MODE = 0o755
+"""As ``mkdir`` would make it; a temporary folder is private by default."""
 LAST_DATE_SLACK_DAYS = 7
 """A last date on a weekend or holiday is fine; one long after the prices end is a mistake."""
 HISTORY_MARGIN_SESSIONS = 30
@@ -53,12 +58,14 @@ def run_demo(home: Path, seed: int = 0, progress: Progress | None = None) -> Sum
 
     settings = load_settings().with_overrides({"universe.size": DEMO_UNIVERSE})
     progress = progress or Silent()
-    folder = Home.create(home)
+    _refuse_in_use(home)
     progress.note(f"Generating a synthetic market of {DEMO_ASSETS} stocks from seed {seed}.")
     spec = SyntheticSpec(seed=seed, n_assets=DEMO_ASSETS, start=DEMO_HISTORY_FROM, end=DEMO_LAST)
     panel = generate_market(spec)
-    keep_synthetic(folder, spec, panel)
-    return play(folder, settings, panel, DEMO_FIRST, panel.last_session, seed, progress)
+    with _unfinished(home) as folder:
+        keep_synthetic(folder, spec, panel)
+        summary = play(folder, settings, panel, DEMO_FIRST, panel.last_session, seed, progress)
+    return _moved(summary, home)
 
 
 def run_replay(
@@ -104,14 +111,34 @@ def run_replay(
     # The panel is judged before the home is made: a refused file leaves nothing behind.
     batch = read_batch(settings, prices, meta, last)
     _check_dates(settings, batch.panel, first, last)
-    folder = Home.create(home)
-    keep_batch(folder, batch)
-    return play(folder, settings, batch.panel, first, batch.panel.last_session, seed, progress)
+    with _unfinished(home) as folder:
+        keep_batch(folder, batch)
+        summary = play(folder, settings, batch.panel, first, batch.panel.last_session, seed, progress)
+    return _moved(summary, home)
 
 
 def _refuse_in_use(home: Path) -> None:
     if not Home.is_fresh(home):
         raise Conflict(Code.HOME_IN_USE, f"{home} is not empty: a season needs a new or empty folder.")
+
+
+@contextmanager
+def _unfinished(home: Path) -> Iterator[Home]:
+    """Make the home beside its place under another name; it gets its name when the season is whole, or is removed."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{home.name}.unfinished-", dir=home.parent))
+    try:
+        draft.chmod(FOLDER_MODE)
+        yield Home.create(draft)
+        if home.exists():
+            home.rmdir()
+        draft.rename(home)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _moved(summary: Summary, home: Path) -> Summary:
+    return Summary(summary.data, {name: home / "reports" / path.name for name, path in summary.paths.items()})
 
 
 def _check_dates(settings: Settings, panel: PointInTimePanel, first: date, last: date) -> None:
