@@ -135,6 +135,12 @@ def _clean(prices: Any, calendar: SessionCalendar) -> tuple[_Rows, IntArray, dic
     rows = rows if good.all() else rows.keep(good)
     if rows.code.shape[0] == 0:
         raise InputRejected(Code.PRICES_INVALID, "No row of the price table holds positive prices.")
+    # A quote without a trade is no price: stale and mistaken quotes stand for weeks beside a volume of zero.
+    traded = rows.values["volume"] > 0
+    notes["rows_untraded"] = int((~traded).sum())
+    rows = rows if traded.all() else rows.keep(traded)
+    if rows.code.shape[0] == 0:
+        raise InputRejected(Code.PRICES_INVALID, "No row of the price table has a volume above zero.")
     rows, at, notes["rows_not_sessions"] = _on_sessions(rows, calendar)
     if rows.code.shape[0] == 0:
         raise InputRejected(Code.PRICES_INVALID, f"No row of the price table is on a session of {calendar.exchange}.")
@@ -247,9 +253,9 @@ def build_panel(
     -------
     PointInTimePanel
         Sessions run from the first to the last date with a price, without gaps. ``notes`` counts ``rows_read``,
-        ``rows_not_prices`` (an empty or non-positive price, a negative volume), ``rows_not_sessions`` and
-        ``assets_without_rows``. Flags: ``assumed``, ``total_return_adjusted``, ``survivors_only`` when no delisting is
-        known, and ``static_lookahead`` when metadata were given.
+        ``rows_not_prices`` (an empty or non-positive price, a negative volume), ``rows_untraded`` (no volume),
+        ``rows_not_sessions`` and ``assets_without_rows``. Flags: ``assumed``, ``total_return_adjusted``,
+        ``survivors_only`` when no delisting is known, and ``static_lookahead`` when metadata were given.
 
     Raises
     ------

@@ -119,7 +119,7 @@ class _Carry:
     def _liquidity(self, row: int, positions: IntArray) -> Liquidity:
         """Return volume and volatility as known before the session at ``row``."""
         window = self.platform.settings.universe.adv_window_sessions
-        volume = self.view.dollar_volume()[max(row - window, 0) : row, positions]
+        volume = np.nan_to_num(self.view.dollar_volume()[max(row - window, 0) : row, positions])
         returns = self.view.total_returns()[max(row - SIGMA_SESSIONS, 0) : row, positions]
         return Liquidity(np.median(volume, axis=0), np.nan_to_num(returns).std(axis=0))
 

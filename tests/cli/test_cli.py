@@ -347,9 +347,10 @@ def test_an_empty_home_can_be_looked_at(crowdalpha: Run, home: Path) -> None:
 
 
 def test_a_season_that_fails_on_its_way_leaves_nothing(crowdalpha: Run, real_data: Path, tmp_path: Path) -> None:
-    # The broken panel holds fewer stocks than a universe needs, which shows only when the season has begun.
-    line = f"replay --prices {real_data / 'us_daily_dirty.parquet'} --from 2014-01-01 --to 2014-02-01 --home {tmp_path / 'home'}"
-    code, _, error = crowdalpha(*line.split())
+    # The broken panel holds fewer stocks than a universe needs: that shows only when the season has begun.
+    prices = real_data / "us_daily_dirty.parquet"
+    options = ("--from", "2014-01-01", "--to", "2014-02-01", "--home", tmp_path / "home")
+    code, _, error = crowdalpha("replay", "--prices", prices, *options)
     assert code == 2
     assert "universe_too_small" in error
     assert list(tmp_path.iterdir()) == []

@@ -187,10 +187,17 @@ def test_rows_that_cannot_be_prices_are_left_out_and_counted():
         ("A", "2014-01-09", np.inf, 1.0, 1.0, 1),
         ("A", "2014-01-10", 1.0, 1.0, 1.0, -1),
         ("A", "2014-01-04", 1.0, 1.0, 1.0, 1),  # a Saturday
+        ("A", "2014-01-13", 9.0, 9.0, 9.0, 0),  # a quote without a trade
         ("C", "2014-01-06", NAN, NAN, NAN, NAN),
     ]
     panel = build_panel(long_table(ROWS + bad), None, new_york())
-    assert dict(panel.notes) == {"rows_read": 10, "rows_not_prices": 6, "rows_not_sessions": 1, "assets_without_rows": 1}
+    assert dict(panel.notes) == {
+        "rows_read": 11,
+        "rows_not_prices": 6,
+        "rows_untraded": 1,
+        "rows_not_sessions": 1,
+        "assets_without_rows": 1,
+    }
     assert panel.content_hash() == build_panel(long_table(ROWS), None, new_york()).content_hash()
 
 

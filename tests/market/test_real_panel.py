@@ -46,12 +46,20 @@ def test_rows_and_flags_are_accounted_for(panel):
 
 def test_values_are_those_of_the_file(panel, real_data):
     table = pq.read_table(real_data / "us_daily.parquet", filters=[("ticker", "in", ["AAPL", "ZIV"])]).to_pandas()
-    for ticker, rows in table.groupby("ticker", observed=True):
+    for ticker, rows in table[table["volume"] > 0].groupby("ticker", observed=True):
         asset = panel.assets.tickers.tolist().index(ticker)
         at = np.searchsorted(panel.sessions, rows["date"].to_numpy().astype("datetime64[D]"))
         for column in ("open", "close", "adj_close", "volume"):
             np.testing.assert_array_equal(getattr(panel, column)[at, asset], rows[column].to_numpy().astype(float))
         assert np.isfinite(panel.close[:, asset]).sum() == len(rows)
+
+
+def test_a_quote_that_nobody_traded_at_is_no_price(panel):
+    # UBS stands at 215.45 without any volume for a week of 2014, between prices of 17 and 18.
+    asset = panel.assets.tickers.tolist().index("UBS")
+    assert np.nanmax(panel.close[:, asset]) < 30
+    returns = panel.as_of(to_instant(panel.known_at[-1])).total_returns()[:, asset]
+    assert np.nanmax(np.abs(returns)) < 0.2
 
 
 def test_the_momentum_spread_moves_with_the_published_factor(panel, real_data):
