@@ -18,6 +18,7 @@ from service.desk import MarketDesk
 from service.home import Home
 from service.idsource import IdSource, RandomIds
 from service.receipts import Signer
+from service.scorebook import ScoreBook
 from service.settings import Settings, load_settings
 from service.store.engine import Store
 
@@ -36,6 +37,7 @@ class Platform:
     ids: IdSource
     signer: Signer
     desk: MarketDesk
+    scorebook: ScoreBook
 
     @property
     def classic_secret(self) -> bytes:
@@ -76,6 +78,7 @@ def build_platform(
         ids=ids or RandomIds(),
         signer=Signer.load_or_create(home.keys),
         desk=MarketDesk(home, settings),
+        scorebook=ScoreBook(home.data / "scores", sync=durable),
     )
 
 

@@ -80,6 +80,15 @@ def leaderboard(platform: Platform, tournament: Tournament) -> list[dict[str, An
     ]
 
 
+def model_history(platform: Platform, name: str, key: RoundKey) -> list[dict[str, Any]]:
+    """Return one model's scores in one round, day by day; raises InputRejected MODEL_UNKNOWN."""
+    with platform.store.read() as connection:
+        model = models.model_by_name(connection, name)
+    if model is None:
+        raise InputRejected(Code.MODEL_UNKNOWN, f"There is no model '{name[:40]}'.")
+    return platform.scorebook.history(str(key), model.id)
+
+
 def model_scores(platform: Platform, name: str) -> list[dict[str, Any]]:
     """Return the scores of one model, newest round first; raises InputRejected MODEL_UNKNOWN."""
     with platform.store.read() as connection:

@@ -53,6 +53,13 @@ def show_scores(platform: OurPlatform, name: str) -> dict[str, Any]:
     return {"model": name, "scores": queries.model_scores(platform, _model_name(name))}
 
 
+@router.get("/models/{name}/scores/{tournament}/{number}")
+def show_score_history(platform: OurPlatform, name: str, tournament: str, number: int) -> dict[str, Any]:
+    """Show one model's scores in one round, day by day."""
+    key = round_key_of(tournament, number)
+    return {"model": name, "round": str(key), "days": queries.model_history(platform, _model_name(name), key)}
+
+
 @router.get("/leaderboard/{tournament}")
 def show_leaderboard(platform: OurPlatform, tournament: str) -> dict[str, Any]:
     """Show the models of ``tournament``, best first."""

@@ -3,7 +3,8 @@
 1. *load* the round's frozen files and the panel as known now.
 2. *decide* day k (the last session known, at most the horizon), the forward returns over it, the neutral binned target,
    and every score kind of the round's terms; each score is quantized once, half-even, to parts per billion.
-3. *commit* the scores over the former day's; a round that was ``closed`` becomes ``scoring``.
+3. *commit* the day to the score book (a file), then the scores over the former day's (rows); a round that was ``closed``
+   becomes ``scoring``.
 
 Decision instant: the clock's. Day k uses closes s₀+lag … s₀+lag+k, all known then.
 """
@@ -20,6 +21,7 @@ from market.panel import PanelView
 from market.targets import coverage, forward_returns, neutral_target
 from service.context import Platform
 from service.frames import ClosedBook, RoundFrame, get_book, get_frame
+from service.scorebook import DayScores
 from service.store import rounds, scores
 from service.store.records import RoundRecord, ScoreRecord
 from service.vendors.files import parquet_bytes
@@ -55,7 +57,9 @@ def score_round(platform: Platform, key: RoundKey) -> int:
     day = _day(view, record, terms)
     target = _target(platform, view, record, terms, frame, day)
     final = day == terms.scoring.horizon_sessions
-    rows = _score_rows(record, terms, frame, book, target, day)
+    values = score_kinds(terms.scoring.kinds, book.predictions, target, book.raw, frame.exposures) if book.model_ids else {}
+    platform.scorebook.put(view.last_session, DayScores(str(key), day, book.model_ids, values))
+    rows = _score_rows(record, book, values, day, final=final)
     files = _final_files(platform, record, frame, book, target) if final else {}
     with platform.store.write() as connection:
         scores.put_scores(connection, rows)
@@ -85,12 +89,8 @@ def _target(
 
 
 def _score_rows(
-    record: RoundRecord, terms: RoundTerms, frame: RoundFrame, book: ClosedBook, target: FloatArray, day: int
+    record: RoundRecord, book: ClosedBook, values: dict[str, FloatArray], day: int, *, final: bool
 ) -> list[ScoreRecord]:
-    if not book.model_ids:
-        return []
-    values = score_kinds(terms.scoring.kinds, book.predictions, target, book.raw, frame.exposures)
-    final = day == terms.scoring.horizon_sessions
     return [
         ScoreRecord(record.key, model_id, kind, day, float(column[row]), score_ppb(float(column[row])), final)
         for kind, column in values.items()

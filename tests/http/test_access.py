@@ -24,6 +24,7 @@ ROUTES = {
     ("GET", "/v1/classic/train"): PUBLIC,
     ("POST", "/v1/models/alice_momentum/submissions"): "submit",
     ("GET", "/v1/models/alice_momentum/scores"): PUBLIC,
+    ("GET", "/v1/models/alice_momentum/scores/signals/1"): PUBLIC,
     ("GET", "/v1/leaderboard/signals"): PUBLIC,
     ("GET", "/v1/fund"): PUBLIC,
     ("GET", "/v1/receipts/public-key"): PUBLIC,
