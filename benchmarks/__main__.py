@@ -1,0 +1,16 @@
+"""All benchmarks, one after the other: ``python -m benchmarks``. Some ten minutes on a machine that does nothing else."""
+
+from benchmarks import commands, rebalance, scores, twin, upload
+
+
+def main() -> None:
+    """Print every table."""
+    upload.main()
+    scores.main()
+    twin.main([])
+    rebalance.main()
+    commands.main([])
+
+
+if __name__ == "__main__":
+    main()
