@@ -1,7 +1,7 @@
 # Two commands are all the set-up: `make demo` and `make test`. Both make .venv from hashed locks first, without root.
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test check install serve soak docs lock
+.PHONY: demo test check install serve soak bench docs lock
 
 BIN := .venv/bin
 HOME_DIR ?= build/demo
@@ -33,6 +33,10 @@ test: check
 
 soak: install
 	$(BIN)/python -m pytest -m soak --timeout 7200 tests
+
+# Ratios to peers on this machine, as docs/benchmarks.md shows them; it passes or fails nothing.
+bench: install
+	$(BIN)/python -m benchmarks
 
 # What `make demo` made, in a browser; HOME_DIR names another home.
 serve:
