@@ -4,7 +4,7 @@ The same small season is played on markets that differ only after a cut. Everyth
 bit-identical: files, verdicts, weights, meta-models, final scores, payouts, the fund's book.
 """
 
-from datetime import UTC, date, datetime, time
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from market.calendars import session_calendar
 from market.panel import PointInTimePanel
 from service.home import Home
+from service.replay.run import AFTER_LAST_CLOSE
 from service.store.engine import Store
 from service.vendors.ingested import read_batch
 from tests.builders.seasons import altered_after, play_small, small_panel, small_settings
@@ -45,8 +47,8 @@ QUERIES = {
 
 
 def decided_up_to(home: Home, cut: date) -> dict[str, list[Any]]:
-    """Return all rows that were written at or before the evening of ``cut``."""
-    at = datetime.combine(cut, time(23, 59), tzinfo=UTC)
+    """Return all rows that were written at or before the end of a season whose last session is ``cut``."""
+    at = session_calendar("XNYS", cut, cut + timedelta(days=7)).close_at(cut) + AFTER_LAST_CLOSE
     store = Store(f"sqlite:///{home.database}")
     try:
         with store.read() as connection:
