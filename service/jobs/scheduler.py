@@ -69,6 +69,8 @@ def run(platform: Platform, on_event: Callable[[JobEvent], None] | None = None) 
     # Without these, a wake-up that comes a second late is dropped and overlapping ones pile up.
     waking = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
     scheduler = BackgroundScheduler(timezone=UTC, job_defaults=waking)
+    # A wake-up that finds the former one still at work is dropped, as it should be: that is no warning.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     scheduler.add_listener(lambda event: log.error("a wake-up failed: %s", event), EVENT_JOB_ERROR | EVENT_JOB_MISSED)
     scheduler.add_job(
         Tick(platform, owner, stop.is_set, on_event),

@@ -47,7 +47,7 @@ def test_the_process_does_what_is_due_and_stops_on_a_signal(
     database = tmp_path / "crowdalpha.db"
     database.write_bytes(sqlite_template.read_bytes())
     process = subprocess.Popen(
-        [sys.executable, "-c", PROCESS, f"sqlite:///{database}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-c", PROCESS, f"sqlite:///{database}"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     rescue = threading.Timer(60, process.kill)
     rescue.start()
