@@ -1,4 +1,4 @@
-"""The provider's example works as it is told. Method: run it as a program against a real server here, on a random market."""
+"""The providers' examples work as they are told. Method: run them as programs against a real server, on a random market."""
 
 import csv
 import socket
@@ -24,6 +24,7 @@ from service.settings import load_settings
 from service.store import submissions
 from service.workflows.accounts import create_key, create_model, create_provider
 from service.workflows.open_round import open_round
+from service.workflows.publish_classic import publish_classic
 from tests.builders.panels import small_panel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +64,10 @@ def platform(market: PointInTimePanel, tmp_path_factory: pytest.TempPathFactory)
     made.desk.use(market)
     create_provider(made, "ada")
     create_model(made, "ada", "ada_momentum", Tournament.SIGNALS)
-    open_round(made, Tournament.SIGNALS)
+    create_model(made, "ada", "ada_ridge", Tournament.CLASSIC)
+    assert publish_classic(made, weeks=8) > 0
+    for tournament in Tournament:
+        open_round(made, tournament)
     yield made
     made.store.dispose()
 
@@ -121,3 +125,15 @@ def test_a_refused_file_shows_its_findings(market: PointInTimePanel, platform: P
     done = run_example(tmp_path, server, key)
     assert done.returncode == 2
     assert "[rows_too_few]" in done.stdout
+
+
+def test_the_classic_model_trains_on_the_history_and_is_accepted(platform: Platform, server: str, tmp_path: Path) -> None:
+    _, key = create_key(platform, "ada", ["submit"])
+    command = [sys.executable, str(ROOT / "examples" / "classic_model.py"), "--server", server, "--model", "ada_ridge"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env={"CROWDALPHA_KEY": key}, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "accepted for round classic-1" in done.stdout
+    with platform.store.read() as connection:
+        assert len(submissions.selected_submissions(connection, RoundKey(Tournament.CLASSIC, 1))) == 1
