@@ -10,6 +10,10 @@ It knows no stakes and no money: the caller passes an array of weights.
 
 Without any weight both vectors are zero and the effective number is 0.
 
+What contributions are measured against, and so what pays, is always the meta-model of the stakes. The other weights of
+:func:`variant_weights` make a vector for the fund only: whoever splits one stake over many models or accounts gains say under
+each of them, and none under the stakes.
+
 Source: the stake-weighted meta-model of the Numerai tournament as its documentation describes it.
 """
 
@@ -24,6 +28,10 @@ from market.arrays import FloatArray, readonly
 from market.projection import residualize
 from market.ranks import gaussianize, tie_kept_rank
 from signals.constancy import is_constant
+
+STAKE, EQUAL, STAKE_MIN, PROVIDER_CAP = "stake", "equal", "stake_min", "provider_cap"
+VARIANTS = (STAKE, EQUAL, STAKE_MIN, PROVIDER_CAP)
+"""The ways to weigh a crowd. Only the first may set scores and payouts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,37 +84,93 @@ def build_meta_model(signals: FloatArray, weights: FloatArray, exposures: FloatA
     >>> crowd.weights.tolist(), crowd.effective_models
     ([0.75, 0.25], 1.6)
     """
-    shares = _shares(signals, weights)
-    raw = shares[shares > 0] @ _gauss(signals[shares > 0])
+    shares = shares_of(signals, weights)
+    raw = shares[shares > 0] @ gauss_of(signals[shares > 0])
     neutral = residualize(raw, exposures)
     effective = 1.0 / float(shares @ shares) if shares.any() else 0.0
     return MetaModel(readonly(raw), readonly(neutral), readonly(shares), effective)
 
 
-def leave_one_out(signals: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return how far the raw meta-model would turn without each model: 1 − correlation with it.
+def variant_weights(
+    variant: str,
+    weights: FloatArray,
+    owners: Sequence[str],
+    *,
+    minimum: float = 0.0,
+    provider_share_max: float = 1.0,
+) -> FloatArray:
+    """Return what each model weighs under a variant of the meta-model.
 
     Parameters
     ----------
-    signals, weights
-        As for :func:`build_meta_model`.
+    variant : str
+        ``stake``: the weights as they are. ``equal``: one for each model with a weight. ``stake_min``: the weights of at least
+        ``minimum``, zero for the others. ``provider_cap``: the weights, lowered where a provider's models together hold more
+        than ``provider_share_max`` of all; what is cut off goes to the other providers in proportion. Where the cap cannot
+        hold, because providers are too few, all providers weigh the same.
+    weights : (m,) float64
+        At-risk stakes, not negative.
+    owners : sequence of str, length m
+        Provider of each model.
+    minimum : float
+        In the unit of ``weights``.
+    provider_share_max : float
+        In (0, 1].
 
     Returns
     -------
     (m,) float64
-        0 for a model of weight zero, or one that says what the others say; 1 for the only model.
+        Not negative; a model of weight zero keeps it.
+
+    Raises
+    ------
+    InputRejected
+        ``score_input_invalid`` for another variant, negative or NaN weights, or lengths that differ.
+
+    Examples
+    --------
+    >>> stakes, owners = np.array([6.0, 2.0, 1.0, 1.0]), ["a", "a", "b", "c"]
+    >>> variant_weights("equal", stakes, owners).tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    >>> variant_weights("stake_min", stakes, owners, minimum=2.0).tolist()
+    [6.0, 2.0, 0.0, 0.0]
+    >>> variant_weights("provider_cap", stakes, owners, provider_share_max=0.5).round(9).tolist()
+    [0.375, 0.125, 0.25, 0.25]
     """
-    shares = _shares(signals, weights)
-    changes = np.zeros(len(shares))
-    at = np.flatnonzero(shares)
-    if at.size == 0:
-        return changes
-    gauss = _gauss(signals[at])
-    raw = shares[at] @ gauss
-    changes[at] = 1.0 - _correlations(raw - shares[at, None] * gauss, raw)
-    if at.size == 1:
-        changes[at] = 1.0  # what is left is rounding, and its correlation means nothing
-    return changes
+    if variant not in VARIANTS or weights.ndim != 1 or len(owners) != weights.size:
+        raise InputRejected(Code.SCORE_INPUT_INVALID, f"There is no variant '{variant[:40]}' of a meta-model of these weights.")
+    _refuse_impossible(weights)
+    if variant == EQUAL:
+        return np.asarray(weights > 0, dtype=np.float64)
+    if variant == STAKE_MIN:
+        return np.where(weights >= minimum, weights, 0.0)
+    if variant == PROVIDER_CAP:
+        return _capped(weights, owners, provider_share_max)
+    return weights
+
+
+def _capped(weights: FloatArray, owners: Sequence[str], share_max: float) -> FloatArray:
+    """Scale each provider's weights so that no provider holds more than ``share_max``; the sum is 1."""
+    if not 0 < share_max <= 1:
+        raise InputRejected(Code.SCORE_INPUT_INVALID, "The largest share of a provider is above 0 and at most 1.")
+    if not weights.any():
+        return weights
+    names, owner = np.unique(np.asarray(owners, dtype=str), return_inverse=True)
+    held = np.bincount(owner, weights=weights, minlength=len(names))
+    staked = held > 0
+    shares = held / held.sum()
+    capped = np.zeros(len(names), dtype=bool)
+    if share_max * np.count_nonzero(staked) <= 1:
+        shares = staked / np.count_nonzero(staked)
+    else:
+        # Each pass caps at least one provider more; the uncapped always hold what is left, because the cap can hold.
+        while (over := ~capped & (shares > share_max)).any():
+            capped |= over
+            left = 1.0 - share_max * np.count_nonzero(capped)
+            free = np.where(capped, 0.0, held)
+            shares = np.where(capped, share_max, left * free / free.sum())
+    factor = np.divide(shares, held, out=np.zeros_like(held), where=staked)
+    return np.asarray(weights * factor[owner], dtype=np.float64)
 
 
 def blend(models: Sequence[tuple[FloatArray, float]]) -> FloatArray:
@@ -145,23 +209,22 @@ def blend(models: Sequence[tuple[FloatArray, float]]) -> FloatArray:
     return mixed
 
 
-def _shares(signals: FloatArray, weights: FloatArray) -> FloatArray:
+def shares_of(signals: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return (m,) weights of (m, n) signals as parts of their sum, or zeros; raises InputRejected ``score_input_invalid``."""
     if signals.ndim != 2 or weights.shape != signals.shape[:1]:
         raise InputRejected(Code.SCORE_INPUT_INVALID, "Signals are (models × assets) and weights (models,).")
-    if not np.isfinite(weights).all() or (weights < 0).any():
-        raise InputRejected(Code.SCORE_INPUT_INVALID, "A weight is negative or not finite.")
+    _refuse_impossible(weights)
     total = float(weights.sum())
     return np.asarray(weights / total if total > 0 else np.zeros(len(weights)), dtype=np.float64)
 
 
-def _gauss(signals: FloatArray) -> FloatArray:
+def _refuse_impossible(weights: FloatArray) -> None:
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise InputRejected(Code.SCORE_INPUT_INVALID, "A weight is negative or not finite.")
+
+
+def gauss_of(signals: FloatArray) -> FloatArray:
+    """Return the Gaussianized tie-kept ranks of (m, n) signals; raises InputRejected ``value_not_finite``."""
     if not np.isfinite(signals).all():
         raise InputRejected(Code.VALUE_NOT_FINITE, "A weighted model's signal holds values that are not finite numbers.")
     return gaussianize(tie_kept_rank(signals))
-
-
-def _correlations(rows: FloatArray, vector: FloatArray) -> FloatArray:
-    x = rows - rows.mean(axis=1, keepdims=True)
-    y = vector - vector.mean()
-    scale = np.sqrt(np.sum(x * x, axis=1) * float(y @ y))
-    return np.asarray(np.where(scale > 0, (x @ y) / np.where(scale > 0, scale, 1.0), 0.0), dtype=np.float64)
