@@ -277,7 +277,16 @@ def _refine(problem: RebalanceProblem, program: Any, statement: _Statement, firs
     return Candidate(best, first.status, iterations)
 
 
-def _run(program: Any, statement: _Statement) -> Candidate:
+@dataclass(frozen=True, slots=True)
+class _Unknown:
+    """The variable of a small program, what it is counted in, and who solves it."""
+
+    x: Any
+    solver: str
+    unit: float = 1.0
+
+
+def _run(program: Any, statement: _Statement | _Unknown) -> Candidate:
     """Solve once; numerical trouble becomes a status."""
     cp = _cvxpy()
     try:
@@ -293,3 +302,38 @@ def _run(program: Any, statement: _Statement) -> Candidate:
     if values is None or program.status not in CANDIDATES or not np.isfinite(values).all():
         return Candidate(None, str(program.status), iterations)
     return Candidate(np.asarray(values, dtype=np.float64) * statement.unit, str(program.status), iterations)
+
+
+def simplex_candidate(
+    mean: FloatArray,
+    covariance: FloatArray,
+    previous: FloatArray,
+    risk_penalty: float,
+    turnover_penalty: float,
+    solver: str,
+) -> Candidate:
+    """Ask ``solver`` for weights on the simplex: maximize ``μ'w − γ w'Σw − κ ½‖w − w₋‖₁``; trouble is a status.
+
+    Parameters
+    ----------
+    mean, previous : (k,) float64
+        μ and w₋.
+    covariance : (k, k) float64
+        Σ, positive semi-definite up to rounding.
+    risk_penalty, turnover_penalty : float
+        γ and κ, not negative.
+    solver : str
+        ``PIQP`` or ``CLARABEL``.
+    """
+    cp = _cvxpy()
+    # On the simplex a common part of μ is a constant; without it, and in units of the largest term, numbers are O(1).
+    gain = mean - mean.mean()
+    largest = max(float(np.abs(gain).max()), risk_penalty * float(covariance.diagonal().max()), turnover_penalty)
+    scale = 1.0 / largest if largest > 0 else 1.0
+    w = cp.Variable(mean.size)
+    value = (gain * scale) @ w - turnover_penalty * scale / 2 * cp.norm1(w - previous)
+    root = covariance_root(covariance) * np.sqrt(risk_penalty * scale)
+    if root.shape[1]:
+        value -= cp.sum_squares(root.T @ w)
+    program = cp.Problem(cp.Maximize(value), [w >= 0, cp.sum(w) == 1])
+    return _run(program, _Unknown(w, solver))
