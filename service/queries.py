@@ -1,7 +1,7 @@
 """What the doors show: plain read functions that return JSON-ready values. They decide nothing and write nothing.
 
 Amounts are decimal strings of tokens, instants ISO text in UTC. What is secret stays out: no one's signal, no score and no
-meta-model of a round that has not closed, and a meta-model's vector only as :func:`published_meta_model` has it.
+meta-model of a round that has not closed. What may be known of meta-models stands in :mod:`service.metamodels`.
 """
 
 from collections import defaultdict
@@ -15,7 +15,8 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.ids import RoundKey, RoundState, Tournament
 from service.context import Platform
-from service.frames import get_book, get_frame
+from service.frames import get_frame
+from service.metamodels import public_contributions
 from service.store import fund, ledger, models, occurrences, resolutions, scores, stakes, submissions
 from service.store import rounds as round_rows
 from service.store.records import RoundRecord
@@ -51,7 +52,7 @@ def round_detail(platform: Platform, key: RoundKey) -> dict[str, Any]:
         names = {m.id: m.name for m in models.list_models(connection)}
         detail["submissions"] = len(submissions.selected_submissions(connection, key))
         detail["submissions_root"] = record.submissions_root
-        detail["models"] = _round_models(connection, key, names)
+        detail["models"] = _round_models(connection, key, names, public_contributions(platform, connection, record))
     return detail
 
 
@@ -135,53 +136,6 @@ def fund_statistics(initial: float, equity: np.ndarray) -> dict[str, float]:
     }
 
 
-def meta_model_detail(platform: Platform) -> dict[str, Any]:
-    """Return concentration and exposures of the latest closed rounds' meta-models.
-
-    The vector itself is not here: with few providers an average tells the other's signal.
-    """
-    found: dict[str, Any] = {}
-    with platform.store.read() as connection:
-        names = {m.id: m for m in models.list_models(connection)}
-        for tournament in Tournament:
-            latest = _latest_closed(connection, tournament)
-            if latest is None:
-                continue
-            book = get_book(connection, platform.blobs, latest.key)
-            frame = get_frame(connection, platform.blobs, latest.key)
-            found[tournament.label] = _concentration(book.weights, [names[m].provider_id for m in book.model_ids]) | {
-                "round": str(latest.key),
-                "models": len(book.model_ids),
-                "exposures": _exposures(book.raw, frame.exposures, frame.names),
-                "exposures_neutral": _exposures(book.neutral, frame.exposures, frame.names),
-            }
-    return found
-
-
-def published_meta_model(platform: Platform, key: RoundKey) -> dict[str, Any]:
-    """Return the meta-model vectors of a resolved round, by the labels that files of the round use.
-
-    Raises
-    ------
-    InputRejected
-        ROUND_UNKNOWN; NOT_FOUND before the resolution, or when fewer providers stand behind the round than the settings ask
-        for (as an effective number, (Σw)²/Σw²): with few, an average tells each what the others sent.
-    """
-    with platform.store.read() as connection:
-        record = round_rows.round_by_key(connection, key)
-        if record is None:
-            raise InputRejected(Code.ROUND_UNKNOWN, f"There is no round {key}.")
-        if record.state is not RoundState.RESOLVED:
-            raise InputRejected(Code.NOT_FOUND, f"The meta-model of round {key} is public once the round has resolved.")
-        frame = get_frame(connection, platform.blobs, key)
-        book = get_book(connection, platform.blobs, key)
-        owner = {m.id: m.provider_id for m in models.list_models(connection)}
-    behind = _concentration(book.weights, [owner[m] for m in book.model_ids])
-    if behind["effective_providers"] < platform.settings.metamodel.publish_min_providers:
-        raise InputRejected(Code.NOT_FOUND, f"Too few providers stand behind round {key} for its meta-model to be public.")
-    return {"round": str(key), "ids": list(frame.labels), "raw": book.raw.tolist(), "neutral": book.neutral.tolist()} | behind
-
-
 def health(platform: Platform) -> dict[str, Any]:
     """Return how the platform is: ``ok``, ``late`` (an event was not claimed), or ``broken`` (the ledger is off zero)."""
     with platform.store.read() as connection:
@@ -216,7 +170,9 @@ def _text(instant: datetime | None) -> str | None:
     return None if instant is None else instant.isoformat()
 
 
-def _round_models(connection: Connection, key: RoundKey, names: dict[str, str]) -> list[dict[str, Any]]:
+def _round_models(
+    connection: Connection, key: RoundKey, names: dict[str, str], contributions: dict[str, float]
+) -> list[dict[str, Any]]:
     lines: dict[str, dict[str, Any]] = defaultdict(lambda: {"scores": {}, "at_risk_tokens": "0", "payout_tokens": None})
     for score in scores.scores_of_round(connection, key):
         lines[score.model_id]["scores"][score.kind] = score.value
@@ -228,36 +184,9 @@ def _round_models(connection: Connection, key: RoundKey, names: dict[str, str]) 
         lines[kept.model_id]["retention_ppb"] = kept.retention_ppb
     for paid in resolutions.lines_of_round(connection, key):
         lines[paid.model_id]["payout_tokens"] = format_amount(paid.payout_atoms)
+    for model_id, added in contributions.items():
+        lines[model_id]["contribution"] = added
     return sorted(({"model": names[m]} | line for m, line in lines.items()), key=lambda line: str(line["model"]))
-
-
-def _latest_closed(connection: Connection, tournament: Tournament) -> RoundRecord | None:
-    closed = round_rows.list_rounds(connection, tournament, (RoundState.CLOSED, RoundState.SCORING, RoundState.RESOLVED))
-    return max(closed, key=lambda r: r.key.number) if closed else None
-
-
-def _concentration(weights: np.ndarray, owners: list[str]) -> dict[str, Any]:
-    total = float(weights.sum())
-    by_owner: dict[str, float] = defaultdict(float)
-    for weight, owner in zip(weights, owners, strict=True):
-        by_owner[owner] += float(weight)
-    shares = np.array(list(by_owner.values())) / total if total else np.zeros(0)
-    staked = weights / total if total else np.zeros(0)
-    return {
-        "at_risk_tokens": total,
-        "effective_models": float(1 / (staked**2).sum()) if total else 0.0,
-        "effective_providers": float(1 / (shares**2).sum()) if total else 0.0,
-    }
-
-
-def _exposures(vector: np.ndarray, exposures: np.ndarray, names: tuple[str, ...]) -> dict[str, float]:
-    """Return the correlation of ``vector`` with every factor, 0 where either does not vary."""
-    centred = vector - vector.mean()
-    columns = exposures - exposures.mean(axis=0)
-    norms = np.linalg.norm(columns, axis=0) * np.linalg.norm(centred)
-    dots = columns.T @ centred
-    values = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
-    return {name: float(value) for name, value in zip(names, values, strict=True)}
 
 
 def _gross_curve(platform: Platform, days: list[Any]) -> list[float]:

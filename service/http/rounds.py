@@ -11,7 +11,7 @@ from starlette.responses import Response
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.ids import RoundKey, Tournament
-from service import queries
+from service import metamodels, queries
 from service.context import Platform
 from service.frames import get_frame
 from service.http.access import OurPlatform
@@ -87,7 +87,13 @@ def download_era(platform: OurPlatform, tournament: str, number: int) -> Respons
 @router.get("/rounds/{tournament}/{number}/metamodel")
 def show_meta_model(platform: OurPlatform, tournament: str, number: int) -> dict[str, Any]:
     """Give a resolved round's meta-model vectors, if enough providers stand behind them."""
-    return queries.published_meta_model(platform, round_key_of(tournament, number))
+    return metamodels.published_meta_model(platform, round_key_of(tournament, number))
+
+
+@router.get("/rounds/{tournament}/{number}/metareport")
+def show_meta_report(platform: OurPlatform, tournament: str, number: int) -> dict[str, Any]:
+    """Give a closed round's weights, concentration and exposures, and once resolved what each model added."""
+    return metamodels.meta_report(platform, round_key_of(tournament, number))
 
 
 @router.get("/classic/train", response_class=Response)

@@ -16,6 +16,7 @@ from crowdalpha.ids import RoundState, Tournament
 from service import queries
 from service.atomic import write_file
 from service.context import Platform
+from service.metamodels import meta_model_detail
 from service.store import fund, ledger, resolutions, rounds
 from service.store.records import FundDayRecord
 from staking import BURNED, TREASURY, format_amount
@@ -83,7 +84,7 @@ def summarize(platform: Platform, verdicts: dict[str, int], seed: int) -> dict[s
             "ledger_sum_atoms": str(sum(balances.values())),
         },
         "fund": _fund(platform, days) | {"rebalances": _count(d.status for d in decisions)},
-        "meta_model": queries.meta_model_detail(platform),
+        "meta_model": meta_model_detail(platform),
     }
 
 

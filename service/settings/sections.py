@@ -13,11 +13,15 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from service.settings.places import named_file, refuse_unknown
 from service.settings.reading import Key, Kind, convert, flat
+from staking.amount import parse_amount
 
 _KINDS: dict[Any, Kind] = {int: "whole", float: "number", str: "text"}
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]+@")
 SHARES_TOLERANCE = 1e-9
 """Two decimal shares that sum to 1 may miss it by a rounding of binary fractions, and by no more."""
+
+META_MODEL_VARIANTS = ("stake", "equal", "stake_min", "provider_cap")
+BLEND_MODES = ("fixed", "stake", "walk_forward")
 
 
 def _bounded(minimum: int, maximum: int | None = None) -> Any:
@@ -69,9 +73,44 @@ class TournamentsSettings:
 class MetamodelSettings:
     """Table ``metamodel``."""
 
+    variant: str
+    stake_min_tokens: str
+    blend: str
+    candidates: str
+    provider_share_max: float = _bounded(0, 1)
     signals_share: float = _bounded(0, 1)
     classic_share: float = _bounded(0, 1)
+    ensemble_rounds_min: int = _bounded(2)
+    ensemble_rounds_max: int = _bounded(2)
+    ensemble_risk_penalty: float = _bounded(0)
+    ensemble_turnover_penalty: float = _bounded(0)
+    ensemble_prior_rounds: float = _bounded(0)
     publish_min_providers: int = _bounded(1)
+
+    def __post_init__(self) -> None:
+        for key, words, known in (
+            ("variant", [self.variant], META_MODEL_VARIANTS),
+            ("candidates", self.candidates.split(), META_MODEL_VARIANTS),
+            ("blend", [self.blend], BLEND_MODES),
+        ):
+            for word in words:
+                if word not in known:
+                    raise InputRejected(
+                        Code.SETTING_INVALID,
+                        f"The setting 'metamodel.{key}' knows no '{word[:40]}'; there are: {', '.join(known)}.",
+                    )
+        if self.provider_share_max == 0:
+            raise InputRejected(Code.SETTING_INVALID, "The setting 'metamodel.provider_share_max' must be above 0.")
+        if self.ensemble_rounds_max < self.ensemble_rounds_min:
+            raise InputRejected(
+                Code.SETTING_INVALID, "The setting 'metamodel.ensemble_rounds_max' is below 'metamodel.ensemble_rounds_min'."
+            )
+        try:
+            parse_amount(self.stake_min_tokens)
+        except InputRejected as error:
+            raise InputRejected(
+                Code.SETTING_INVALID, f"The setting 'metamodel.stake_min_tokens' is no amount: {error.message}"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from service.context import Platform
 from service.frames import ClosedBook, RoundFrame, get_frame, put_book
 from service.store import audit, ledger, rounds, scores, stakes, submissions
 from service.store.records import AtRiskRecord, RetentionRecord, RoundRecord, SubmissionRecord
+from service.workflows.metareport import closing_files
 from service.workflows.stakes import held_atoms
 from signals.churn import neutral_churns, retention
 from signals.metamodel import build_meta_model
@@ -55,7 +56,7 @@ def close_round(platform: Platform, key: RoundKey) -> RoundRecord:
         at_risk = _reserve(connection, record, terms, list(selected), now)
         _record_retentions(platform, connection, key, terms, frame, selected)
         book = _build_book(platform, frame, selected, at_risk)
-        for name, sha in put_book(platform.blobs, book).items():
+        for name, sha in (put_book(platform.blobs, book) | closing_files(platform, connection, frame, book)).items():
             rounds.set_artifact(connection, key, name, sha)
         root = merkle_root([_leaf(s) for s in selected.values()])
         rounds.advance_round(connection, key, (RoundState.OPEN,), RoundState.CLOSED, closed_at=now, submissions_root=root)

@@ -1,7 +1,8 @@
 """Decide the fund's next book: meta-models in, target weights out, to be traded at the next session's open.
 
 1. *load* the meta-models of the rounds that closed on the latest session, the record of resolved rounds, the fund's book.
-2. *decide*: blend the tournaments, estimate the risk model on the past weeks, scale the blend to an alpha, solve.
+2. *decide*: blend the tournaments (:mod:`service.workflows.blend`), estimate the risk model on the past weeks, scale the
+   blend to an alpha, solve.
 3. *commit* the target weights with their evidence (files), then the rebalance's row.
 
 Decision instant: the clock's; prices up to the last session known then, resolved rounds up to then. The fill is the next
@@ -20,7 +21,6 @@ from sqlalchemy import Connection
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict
 from crowdalpha.ids import RoundState, Tournament
-from crowdalpha.terms import PPB
 from market.arrays import FloatArray, IntArray
 from market.panel import PanelView
 from portfolio.alpha import alpha_from_signal, shrunk_ic
@@ -31,11 +31,10 @@ from portfolio.mandate import Mandate, mandate_from_mapping
 from portfolio.riskmodel import RiskModel, estimate_risk_model
 from service.book import read_book, weights_of
 from service.context import Platform
-from service.frames import get_book, get_frame
 from service.settings import load_mandate
 from service.store import audit, fund, rounds
 from service.store.records import RebalanceRecord, RoundRecord
-from signals.metamodel import blend
+from service.workflows.blend import fund_view, record_of_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +98,18 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
         sources = _closed_on(connection, session)
         if not sources:
             raise Conflict(Code.ROUND_STATE, f"No round has closed on the prices of {session}: there is nothing to trade on.")
-        ids, score = _blended(platform, connection, sources)
-        record_ic = _record_of_scores(platform, connection)
+        fund_says = fund_view(platform, connection, sources, now)
+        record_ic = record_of_scores(platform, connection)
         book, _ = read_book(connection, platform)
+    ids = fund_says.asset_ids
     held = book.asset_ids[book.positions != 0]
     asset_ids = np.union1d(ids, held)
     positions = platform.desk.positions_of(asset_ids)
     on_axis = np.zeros(len(asset_ids))
-    on_axis[np.searchsorted(asset_ids, ids)] = score
+    on_axis[np.searchsorted(asset_ids, ids)] = fund_says.score
     decision = _decide(platform, view, asset_ids, positions, on_axis, np.isin(asset_ids, ids), record_ic, book)
     decision.evidence["sources"] = {s.key.tournament.label: s.key.number for s in sources}
+    decision.evidence["blend"] = fund_says.evidence
     result = Decision(session, fill, asset_ids, decision.weights, decision.evidence)
     return result if dry_run else _commit(platform, result)
 
@@ -193,33 +194,6 @@ def _closed_on(connection: Connection, session: date) -> list[RoundRecord]:
         if latest is not None and latest.base_session == session and latest.state in {RoundState.CLOSED, RoundState.SCORING}:
             found.append(latest)
     return found
-
-
-def _blended(platform: Platform, connection: Connection, sources: list[RoundRecord]) -> tuple[np.ndarray, FloatArray]:
-    """Return the sorted union of the rounds' universes and the blend of their neutral meta-models on it."""
-    frames = [get_frame(connection, platform.blobs, s.key) for s in sources]
-    ids = np.unique(np.concatenate([f.asset_ids for f in frames]))
-    parts = []
-    for record, frame in zip(sources, frames, strict=True):
-        vector = np.zeros(len(ids))
-        vector[np.searchsorted(ids, frame.asset_ids)] = get_book(connection, platform.blobs, record.key).neutral
-        parts.append((vector, _share(platform, record.key.tournament)))
-    return ids, blend(parts)
-
-
-def _share(platform: Platform, tournament: Tournament) -> float:
-    shares = platform.settings.metamodel
-    return float(shares.signals_share if tournament is Tournament.SIGNALS else shares.classic_share)
-
-
-def _record_of_scores(platform: Platform, connection: Connection) -> list[float]:
-    """Return the meta-models' own final scores of all rounds resolved by now, oldest first."""
-    values = []
-    for record in rounds.list_rounds(connection, None, (RoundState.RESOLVED,)):
-        sha = rounds.artifacts(connection, record.key).get("metascore")
-        if sha is not None:
-            values.append(json.loads(platform.blobs.get(sha))["metamodel_corr_ppb"] / PPB)
-    return values
 
 
 def _horizon(platform: Platform) -> int:

@@ -9,9 +9,6 @@
 Decision instant: the clock's. Day k uses closes s₀+lag … s₀+lag+k, all known then.
 """
 
-import numpy as np
-
-from crowdalpha.canonical import canonical_bytes
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected, Unavailable
 from crowdalpha.ids import RoundKey, RoundState, Tournament
@@ -25,8 +22,9 @@ from service.scorebook import DayScores
 from service.store import rounds, scores
 from service.store.records import RoundRecord, ScoreRecord
 from service.vendors.files import parquet_bytes
+from service.workflows.metareport import final_files
 from signals.quantize import score_ppb
-from signals.scores import corr, score_kinds
+from signals.scores import score_kinds
 
 
 def score_round(platform: Platform, key: RoundKey) -> int:
@@ -101,12 +99,8 @@ def _score_rows(
 def _final_files(
     platform: Platform, record: RoundRecord, frame: RoundFrame, book: ClosedBook, target: FloatArray
 ) -> dict[str, str]:
-    """Return what becomes public with the final score: the target, the meta-model's own score, the classic era with targets."""
-    meta = 0.0
-    if np.ptp(book.neutral) > 0:
-        meta = float(corr(book.neutral[None, :], target)[0])
-    summary = {"metamodel_corr_ppb": score_ppb(meta)}
-    files = {"target": platform.blobs.put_array(target), "metascore": platform.blobs.put(canonical_bytes(summary))}
+    """Return what belongs to the final score: the target, what the meta-model was worth, the classic era with targets."""
+    files = {"target": platform.blobs.put_array(target)} | final_files(platform, record.key, frame, book, target)
     if record.key.tournament is Tournament.CLASSIC:
         files["era"] = platform.blobs.put(_era_with_target(platform, record, frame, target))
     return files

@@ -21,6 +21,7 @@ ROUTES = {
     ("GET", "/v1/rounds/classic/1/live"): PUBLIC,
     ("GET", "/v1/rounds/classic/1/era"): PUBLIC,
     ("GET", "/v1/rounds/signals/1/metamodel"): PUBLIC,
+    ("GET", "/v1/rounds/signals/1/metareport"): PUBLIC,
     ("GET", "/v1/classic/train"): PUBLIC,
     ("POST", "/v1/models/alice_momentum/submissions"): "submit",
     ("GET", "/v1/models/alice_momentum/scores"): PUBLIC,
