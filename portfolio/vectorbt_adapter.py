@@ -26,6 +26,9 @@ from market.arrays import BoolArray, FloatArray, IntArray
 from portfolio.book import BookState, Liquidity, TradingCosts
 from portfolio.simulate import BacktestResult
 
+WORKING_CAPITAL = 1e8
+"""Capital that vectorbt is run with, whatever the book's: it drops trades below about 1e-8 units, which of a capital of 1 would be
+part of the result."""
 FILL_TOLERANCE = 1e-7
 """Most that a filled weight may differ from the asked one before the fill counts as partial: far above rounding of shares, far
 below any position."""
@@ -74,7 +77,9 @@ def backtest_vectorbt(
     for row, target in targets.items():
         size[row] = target
     fees = np.broadcast_to(np.asarray(costs.half_spread, dtype=np.float64), (close.shape[1],))
-    records = _orders(close, opened, size, fees, _call_sequence(close, opened, targets), capital)
+    records = _orders(close, opened, size, fees, _call_sequence(close, opened, targets), WORKING_CAPITAL).copy()
+    for field in ("size", "fees"):
+        records[field] *= capital / WORKING_CAPITAL
     return _rebuild(records, close, opened, size, capital, keep_weights=keep_weights)
 
 

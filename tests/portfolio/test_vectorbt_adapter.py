@@ -52,6 +52,17 @@ def test_engines_agree_on_random_paths(second_engine):
     print(f"worst relative difference {worst:.1e}")
 
 
+@pytest.mark.parametrize("capital", [1.0, 1e10])
+def test_the_engines_agree_whatever_the_capital(capital, second_engine):
+    """A thousand small positions of a capital of 1 are below what vectorbt trades at all, were it run with that capital."""
+    rng = np.random.default_rng(52)
+    overnight, intraday = random_paths(rng, 200, 1000)
+    targets = random_targets(rng, 200, 1000, 2.0)
+    ours = backtest(overnight / 3, intraday / 3, targets, TradingCosts(half_spread=5e-4), initial=capital)
+    theirs = second_engine(overnight / 3, intraday / 3, targets, TradingCosts(half_spread=5e-4), initial=capital)
+    np.testing.assert_allclose(ours.equity, theirs.equity, rtol=1e-10)
+
+
 REFUSED = {
     "a fee on shorts": {"costs": TradingCosts(borrow_per_year=0.01)},
     "interest on cash": {"costs": TradingCosts(cash_per_year=0.01)},
