@@ -27,8 +27,8 @@ from portfolio.book import BookState, Liquidity, TradingCosts
 from portfolio.simulate import BacktestResult
 
 WORKING_CAPITAL = 1e8
-"""Capital that vectorbt is run with, whatever the book's: it drops trades below about 1e-8 units, which of a capital of 1 would be
-part of the result."""
+"""Capital that vectorbt is run with, whatever the book's: it drops trades below about 1e-8 units, which a capital of 1 would
+feel."""
 FILL_TOLERANCE = 1e-7
 """Most that a filled weight may differ from the asked one before the fill counts as partial: far above rounding of shares, far
 below any position."""
