@@ -119,3 +119,21 @@ def test_a_killed_writer_leaves_whole_files_only(tmp_path: Path) -> None:
     files = [path for path in tmp_path.rglob("*") if path.is_file() and not path.name.startswith(TEMPORARY_PREFIX)]
     assert files
     assert all(sha256_hex(path.read_bytes()) == path.name for path in files)
+
+
+def test_a_mapped_array_is_the_stored_one_and_is_checked(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    array = np.arange(12, dtype=np.uint16).reshape(3, 4)
+    sha = blobs.put_array(array)
+    mapped = blobs.map_array(sha)
+    assert isinstance(mapped, np.memmap)
+    np.testing.assert_array_equal(mapped, array)
+    assert not mapped.flags.writeable
+    path = blobs.path(sha)
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1] + b"\x07")
+    with pytest.raises(InvariantBroken):
+        blobs.map_array(sha)
+    path.unlink()
+    with pytest.raises(InvariantBroken):
+        blobs.map_array(sha)
