@@ -17,7 +17,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +25,7 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import FINDINGS_SHOWN_MAX, Finding
 from market.arrays import DateArray, FloatArray, IntArray, readonly
 from signals.careful import BOM, CONTROL, FOREIGN_FORMATS, NUL_SHARE, TEXT_FORMATS, WIDE_ENCODINGS, split_line
+from signals.columns import joined, plain_columns
 from signals.dialect import FIELD_LENGTH_MAX, SIGNALS_FORMAT
 from signals.fields import id_fault, read_number
 from signals.findings import FindingList
@@ -54,7 +54,6 @@ PLAIN_NUMBER = rb"\d{1,2}+(?:\.\d{1,30}+)?+(?:[eE][+-]?\d{1,2}+)?+"
 """At most 38 characters, and an exponent of two digits, with which no number can vanish: it needs no second look."""
 
 Codes = npt.NDArray[np.int32]
-Number = TypeVar("Number", np.int32, np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -296,7 +295,7 @@ class _Reading:
 
     def _take_plain(self, data: bytes, places: npt.NDArray[np.int32]) -> None:
         """Convert lines in the plain form, in columns; ``places`` are their line numbers."""
-        day_texts, days, labels, codes, values = _columns(data, self.order)
+        day_texts, days, labels, codes, values = plain_columns(data, self.order)
         day_of = np.array([self._day(text) for text in day_texts], dtype=np.int32)[days]
         good = day_of != NO_DAY
         if not good.all():
@@ -388,8 +387,8 @@ class _Reading:
             self.codes.append(np.array(codes, dtype=np.int32))
             self.values.append(np.array(values, dtype=np.float64))
             self.places.append(np.array(places, dtype=np.int32))
-        day, code, place = (_joined(parts, np.zeros(0, np.int32)) for parts in (self.days, self.codes, self.places))
-        value = _joined(self.values, np.zeros(0))
+        day, code, place = (joined(parts, np.zeros(0, np.int32)) for parts in (self.days, self.codes, self.places))
+        value = joined(self.values, np.zeros(0))
         key = day.astype(np.int64) * (len(self.code_of) + 1) + code
         if (key[1:] <= key[:-1]).any():
             order = np.argsort(key, kind="stable")
@@ -449,44 +448,6 @@ def _parse_day(text: str) -> int:
     except ValueError:
         return int(NO_DAY)
     return (day - date(1970, 1, 1)).days if day.year >= FIRST_YEAR else int(NO_DAY)
-
-
-def _columns(data: bytes, order: tuple[int, int, int]) -> tuple[list[str], IntArray, list[str], IntArray, FloatArray]:
-    """Convert plain lines: texts of dates and each row's place among them, the same of labels, and the values."""
-    import pyarrow as pa
-    from pyarrow import csv
-
-    names = ["", "", ""]
-    for name, place in zip(("day", "label", "value"), order, strict=True):
-        names[place] = name
-    words = pa.dictionary(pa.int32(), pa.string())
-    table = csv.read_csv(
-        pa.BufferReader(data),
-        # One block, in this thread: a text of a few megabytes is not worth dividing.
-        read_options=csv.ReadOptions(column_names=names, block_size=len(data) + 1, use_threads=False),
-        parse_options=csv.ParseOptions(quote_char=False),
-        convert_options=csv.ConvertOptions(
-            column_types={"day": words, "label": words, "value": pa.float64()},
-            null_values=[],
-            strings_can_be_null=False,
-        ),
-    ).combine_chunks()
-    day, label = table["day"].chunk(0), table["label"].chunk(0)
-    values = table["value"].chunk(0).to_numpy(zero_copy_only=False)
-    return (
-        day.dictionary.to_pylist(),
-        day.indices.to_numpy(),
-        label.dictionary.to_pylist(),
-        label.indices.to_numpy(),
-        np.array(values, dtype=np.float64),
-    )
-
-
-def _joined(parts: list[npt.NDArray[Number]], empty: npt.NDArray[Number]) -> npt.NDArray[Number]:
-    """Join a column's blocks; they are given up as soon as they are copied."""
-    joined = np.concatenate([empty, *parts])
-    parts.clear()
-    return joined
 
 
 def _header_hint(names: list[str]) -> str:
