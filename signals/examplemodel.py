@@ -58,25 +58,26 @@ def example_model(view: PanelView, members: IntArray, exposures: FloatArray) -> 
 
 def _raw_signals(view: PanelView, members: IntArray) -> FloatArray:
     """The four raw signals (4, n); an asset without the history for one gets that signal's median."""
-    returns = view.total_returns()[-HALF_YEAR:, members]
-    growth = 1.0 + returns
-    prices = view.adj_close[-YEAR:, members]
-    highest = np.fmax.reduce(prices, axis=0)
-    # A price is carried over sessions without one, so the last known is looked for only where today's is missing.
-    last = prices[-1].copy()
-    for gap in np.flatnonzero(np.isnan(last)):
-        known = prices[~np.isnan(prices[:, gap]), gap]
-        last[gap] = known[-1] if known.size else np.nan
-    raw = np.stack(
-        [
-            np.prod(growth[:-MONTH], axis=0) - 1.0,
-            last / highest,
-            1.0 - np.prod(growth[-WEEK:], axis=0),
-            -np.max(returns[-MONTH:], axis=0),
-        ]
-    )
+    # Whole rows are reduced before the members are taken: they lie together in memory, single columns do not.
+    growth = 1.0 + view.total_returns()[-HALF_YEAR:]
+    half_year = np.prod(growth[:-MONTH], axis=0)
+    week = np.prod(growth[-WEEK:], axis=0)
+    best_day = np.max(growth[-MONTH:], axis=0)
+    highest = np.fmax.reduce(view.adj_close[-YEAR:], axis=0)
+    nearness = _last_prices(view) / highest
+    raw = np.stack([half_year, nearness, -week, -best_day])[:, members]
     lacking = np.isnan(raw)
     if lacking.any():
         for signal, gaps in zip(raw, lacking, strict=True):
             signal[gaps] = np.median(signal[~gaps]) if not gaps.all() else 0.0
     return raw
+
+
+def _last_prices(view: PanelView) -> FloatArray:
+    """The last known adjusted price (n_assets,): looked for only where today's is missing."""
+    prices = view.adj_close[-YEAR:]
+    last = prices[-1].copy()
+    for asset in np.flatnonzero(np.isnan(last)):
+        known = np.flatnonzero(~np.isnan(prices[:, asset]))
+        last[asset] = prices[known[-1], asset] if known.size else np.nan
+    return last
