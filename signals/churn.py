@@ -9,19 +9,23 @@ Churn is a change of ranks, between 0 (same order) and 2 (reversed); turnover, a
 3. Churn is one minus Spearman's correlation of the residuals.
 4. The retained part of a positive payout is 1 up to a threshold, then falls along a logistic curve; burns are not touched.
 
-The formulas agree with ``churn``, ``neutral_churn`` and ``neutral_churn_penalty`` of numerai-tools 0.7.2.
+The formulas agree with ``churn``, ``neutral_churn``, ``neutral_churn_penalty``, ``calculate_mean_neutral_churn`` and
+``calculate_max_churn_and_turnover`` of numerai-tools 0.7.2; where those say 1 for a missing history, we say that there is none.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import InvariantBroken
-from market.arrays import FloatArray
+from crowdalpha.errors import InputRejected, InvariantBroken
+from market.arrays import FloatArray, IntArray
 from market.projection import residualize
 from market.ranks import gaussianize, tie_kept_rank
+from signals.cuts import extremes
+from signals.portfolio_scores import neutral_weights, turnover
 
 COMMON_SHARE_MIN = 0.8
 """Least part of each universe that both must share for a comparison to mean anything."""
@@ -30,25 +34,38 @@ CHURN_WITHOUT_ORDER = 1.0
 """A signal without variance has no order that could have been kept: it counts as unrelated."""
 
 
-def churn(a: FloatArray, b: FloatArray) -> float:
+def churn(a: FloatArray, b: FloatArray, *, top_bottom: int | None = None) -> float:
     """Return 1 − Spearman's correlation of two signals on the same assets.
 
     Parameters
     ----------
     a, b : (n,) float64
         Any scale; NaN not allowed. Ties share their mean rank.
+    top_bottom : int, optional
+        Instead, return the part of this many highest and lowest assets that left their end; ties at the edge are broken by
+        the order of assets.
 
     Returns
     -------
     float
         0 to 2; 1 when either is constant.
 
+    Raises
+    ------
+    InputRejected
+        ``score_input_invalid`` if the two ends would overlap, or there is nothing in them.
+
     Examples
     --------
     >>> churn(np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0]))
     2.0
     """
-    return float(_churns(a[None, :], b[None, :])[0])
+    if top_bottom is None:
+        return float(_churns(a[None, :], b[None, :])[0])
+    at_a, at_b = extremes(np.stack([a, b]), top_bottom)
+    lows = np.intersect1d(at_a[:top_bottom], at_b[:top_bottom]).size
+    highs = np.intersect1d(at_a[top_bottom:], at_b[top_bottom:]).size
+    return 1.0 - (lows + highs) / (2 * top_bottom)
 
 
 def neutral_churn(
@@ -88,14 +105,63 @@ def neutral_churns(
     exposures_b: FloatArray,
 ) -> FloatArray | None:
     """Return :func:`neutral_churn` for each of m models at once: (m, n_a) and (m, n_b) in, (m,) or None out."""
-    position_of = {label: i for i, label in enumerate(ids_b)}
-    pairs = [(i, position_of[label]) for i, label in enumerate(ids_a) if label in position_of]
-    if len(pairs) < COMMON_SHARE_MIN * max(len(ids_a), len(ids_b)) or not pairs:
+    common = _common(ids_a, ids_b)
+    if common is None:
         return None
-    at_a, at_b = np.array(pairs, dtype=np.int64).T
+    at_a, at_b = common
     rest_a = residualize(gaussianize(tie_kept_rank(ranks_a)), exposures_a)
     rest_b = residualize(gaussianize(tie_kept_rank(ranks_b)), exposures_b)
     return _churns(rest_a[:, at_a], rest_b[:, at_b])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RoundSignal:
+    """A model's signal in one round, on that round's universe.
+
+    Attributes
+    ----------
+    ids : sequence of str, length n
+        Without repetition, in any order.
+    ranks : (n,) float64
+        As :class:`signals.submission.Signal` holds them.
+    exposures : (n, k) float64
+        Neutralizers of that round.
+    sample_weights : (n,) float64 or None
+        Needed for turnover alone.
+    """
+
+    ids: Sequence[str]
+    ranks: FloatArray
+    exposures: FloatArray
+    sample_weights: FloatArray | None = None
+
+
+def mean_neutral_churn(current: RoundSignal, former: Sequence[RoundSignal]) -> float | None:
+    """Return the mean :func:`neutral_churn` against earlier signals, by custom the last five; None without usable history."""
+    against = [neutral_churn(current.ranks, current.ids, current.exposures, f.ranks, f.ids, f.exposures) for f in former]
+    known = [value for value in against if value is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
+def max_churn_and_turnover(current: RoundSignal, former: Sequence[RoundSignal]) -> tuple[float, float] | None:
+    """Return the largest :func:`churn` and the largest turnover of neutral weights against earlier signals.
+
+    Both are taken on the assets in common: churn of the ranks, turnover of the weights that each signal has on its own
+    universe, centred, with absolute values that sum to 1. None without usable history.
+
+    Raises
+    ------
+    InputRejected
+        ``score_input_invalid`` for a signal without sample weights.
+    """
+    found = []
+    for other in former:
+        common = _common(current.ids, other.ids)
+        if common is not None:
+            at, at_other = common
+            moved = turnover(_weights(current)[at], _weights(other)[at_other])
+            found.append((churn(current.ranks[at], other.ranks[at_other]), moved))
+    return (max(c for c, _ in found), max(t for _, t in found)) if found else None
 
 
 def retention(churn: float | None, threshold: float, slope: float) -> float:
@@ -135,6 +201,23 @@ def retention(churn: float | None, threshold: float, slope: float) -> float:
     return 2.0 * fall / (1.0 + fall)
 
 
+def _common(ids_a: Sequence[str], ids_b: Sequence[str]) -> tuple[IntArray, IntArray] | None:
+    """Return the positions of the labels in common on both sides; None if they are too few of either."""
+    position_of = {label: i for i, label in enumerate(ids_b)}
+    pairs = [(i, position_of[label]) for i, label in enumerate(ids_a) if label in position_of]
+    if len(pairs) < COMMON_SHARE_MIN * max(len(ids_a), len(ids_b)) or not pairs:
+        return None
+    at_a, at_b = np.array(pairs, dtype=np.int64).T
+    return at_a, at_b
+
+
+def _weights(signal: RoundSignal) -> FloatArray:
+    if signal.sample_weights is None:
+        raise InputRejected(Code.SCORE_INPUT_INVALID, "Turnover needs each round's sample weights.")
+    book: FloatArray = neutral_weights(signal.ranks[None, :], signal.exposures, signal.sample_weights, normalize=True)[0]
+    return book
+
+
 def _churns(a: FloatArray, b: FloatArray) -> FloatArray:
     """Spearman churn row by row; both (m, n)."""
     x = tie_kept_rank(a) - 0.5
@@ -142,4 +225,4 @@ def _churns(a: FloatArray, b: FloatArray) -> FloatArray:
     scale = np.sqrt(np.sum(x * x, axis=1) * np.sum(y * y, axis=1))
     ordered = scale > 0
     correlation = np.sum(x * y, axis=1) / np.where(ordered, scale, 1.0)
-    return np.where(ordered, np.clip(1.0 - correlation, 0.0, 2.0), CHURN_WITHOUT_ORDER)
+    return np.asarray(np.where(ordered, np.clip(1.0 - correlation, 0.0, 2.0), CHURN_WITHOUT_ORDER), dtype=np.float64)

@@ -1,23 +1,31 @@
 """Scores of labelled tables, for notebooks and for anyone who checks our numbers.
 
-The arithmetic is in :mod:`signals.scores`; here labels are matched by the overlap rules of the numerai-tools library, so that a
-table that it scores gets the same numbers, and one that it refuses is refused.
+The arithmetic is in :mod:`signals.scores` and :mod:`signals.similarity`; here labels are matched by the overlap rules of the
+numerai-tools library, so that a table that it scores gets the same numbers, and one that it refuses is refused.
 
 1. A label counts on a side if its whole row is known there: a NaN in one column drops the row for all columns.
-2. The labels that count on every side that a kind uses must be at least 80 % of each side.
+2. The labels that count on every side that a kind uses must be at least 80 % of each side. ``mmc`` and ``bmc`` match their
+   sides in pairs; ``fnc``, ``alpha`` and ``mpc`` match predictions with one side, then the result with the other.
 3. The arrays on those labels, sorted, go to the kernels.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import InputRejected
-from signals.scores import OVERLAP_MIN, score_kinds
+from crowdalpha.errors import Finding, InputRejected
+from signals.prepared import OVERLAP_MIN
+from signals.scores import score_kinds
+from signals.sides import NEEDS
+from signals.similarity import cwmm, max_feature_corr, model_corrs
 
 if TYPE_CHECKING:
     import pandas as pd
+
+NAMED_MAX = 100
+"""More missing labels than a person reads."""
 
 
 def score_frame(
@@ -27,6 +35,9 @@ def score_frame(
     meta_model: "pd.Series[Any] | None" = None,
     benchmark: "pd.Series[Any] | None" = None,
     neutralizers: "pd.DataFrame | None" = None,
+    features: "pd.DataFrame | None" = None,
+    sample_weights: "pd.Series[Any] | None" = None,
+    stakes: "pd.Series[Any] | None" = None,
 ) -> "pd.DataFrame":
     """Score each column of ``predictions`` by every kind that the inputs allow.
 
@@ -39,41 +50,94 @@ def score_frame(
     meta_model, benchmark : Series, asset index, optional
         What ``mmc`` and ``bmc`` are measured against.
     neutralizers : DataFrame, asset index, one column a factor, optional
-        What the neutral kinds take out; an intercept is added.
+        What the neutral kinds take out, with an intercept; ``alpha`` and ``mpc`` take the columns as they are.
+    features : DataFrame, asset index, one column a feature, optional
+        What ``fnc`` takes out, with an intercept, and ``max_feature_corr`` looks for.
+    sample_weights : Series, asset index, optional
+        Weights of the assets in ``alpha`` and ``mpc``.
+    stakes : Series, model index, optional
+        Shares of the portfolio that ``mpc`` is measured against, in any unit; a model that is not there has none.
 
     Returns
     -------
     DataFrame, one row a model, one column a kind
-        ``corr`` always; ``mmc`` with a meta-model; ``bmc`` with a benchmark; ``neutral_corr`` with neutralizers;
-        ``neutral_mmc`` with neutralizers and a meta-model. A constant prediction scores 0.
+        ``corr`` always; ``mmc`` and ``cwmm`` with a meta-model; ``bmc`` with a benchmark; ``fnc`` and ``max_feature_corr`` with
+        features; ``neutral_corr`` with neutralizers, ``neutral_mmc`` with a meta-model as well, ``alpha`` with sample weights
+        as well and ``mpc`` with stakes besides; ``max_model_corr`` and ``mean_model_corr`` from two models on. No NaN: a
+        constant prediction scores 0.
 
     Raises
     ------
     InputRejected
-        ``coverage_too_low`` if a kind's inputs share less than 80 % of any of them; ``score_input_invalid`` for repeated or
-        unsortable labels and for values that are not numbers.
+        ``coverage_too_low`` if a kind's inputs share less than 80 % of any of them, with a finding for each label that is
+        missing; ``score_input_invalid`` for repeated or unsortable labels, for values that are not numbers, for stakes that
+        are negative or of models that are not there.
 
     Examples
     --------
     >>> import pandas as pd
     >>> target = pd.Series([0.0, 0.25, 0.5, 0.75, 1.0], index=list("abcde"))
-    >>> score_frame(pd.DataFrame({"wise": target, "flat": 0.5}), target)["corr"].round(3).tolist()
-    [0.996, 0.0]
+    >>> crowd = pd.Series([0.1, 0.5, 0.2, 0.6, 0.7], index=list("abcde"))
+    >>> score_frame(pd.DataFrame({"wise": target, "flat": 0.5}), target, meta_model=crowd).round(3)
+           corr    mmc   cwmm  max_model_corr  mean_model_corr
+    wise  0.996  0.186  0.827             0.0              0.0
+    flat  0.000  0.000  0.000             0.0              0.0
     """
     import pandas as pd
 
     p, t = _clean(predictions), _clean(target)
-    meta, bench, factors = (None if x is None else _clean(x) for x in (meta_model, benchmark, neutralizers))
-    out: dict[str, Any] = {"corr": _score("corr", p, t, None, None)}
-    if meta is not None:
-        out["mmc"] = _score("mmc", p, t, meta, None)
-    if bench is not None:
-        out["bmc"] = _score("mmc", p, t, bench, None)
-    if factors is not None:
-        out["neutral_corr"] = _score("neutral_corr", p, t, None, factors)
-        if meta is not None:
-            out["neutral_mmc"] = _score("neutral_mmc", p, t, meta, factors)
+    meta, bench, factors, traits, weights = (
+        None if x is None else _clean(x) for x in (meta_model, benchmark, neutralizers, features, sample_weights)
+    )
+    sides: dict[str, Any] = {"meta_model": meta, "benchmark": bench, "exposures": factors, "features": traits}
+    sides |= {"sample_weights": weights, "stakes": None if stakes is None else _stakes(stakes, p)}
+    out: dict[str, Any] = {}
+    for kind, needs in _COLUMNS.items():
+        if all(sides[name] is not None for name in needs):
+            out |= _SCORERS.get(kind, _by_target)(kind, p, t, {name: sides[name] for name in needs})
     return pd.DataFrame(out, index=predictions.columns)
+
+
+def _by_target(kind: str, p: Any, t: Any, sides: dict[str, Any]) -> dict[str, Any]:
+    """Score a kind by its kernel, which sees the whole target: the mean is taken before assets are dropped."""
+    beside = {name: side for name, side in sides.items() if name != "stakes"}
+    match: Callable[..., Any] = _MATCHED.get(kind, _all_at_once)
+    both = match(p, t, *beside.values())
+    labels = t.index if kind != "fnc" else t.index.union(both)
+    given = {name: _on(side, both, labels) for name, side in beside.items()}
+    if "stakes" in sides:
+        given["stakes"] = sides["stakes"]
+    # What is not among the labels that count is NaN there, and was judged here: by the library's rule, not the kernel's.
+    return score_kinds((kind,), _on(p, both, labels).T, t.reindex(labels).to_numpy(), overlap_min=0.0, **given)
+
+
+def _by_meta_model(kind: str, p: Any, t: Any, sides: dict[str, Any]) -> dict[str, Any]:
+    del t
+    both = _all_at_once(p, sides["meta_model"])
+    return {kind: cwmm(p.loc[both].to_numpy().T, sides["meta_model"].loc[both].to_numpy())}
+
+
+def _by_features(kind: str, p: Any, t: Any, sides: dict[str, Any]) -> dict[str, Any]:
+    del t
+    both = _all_at_once(p, sides["features"])
+    return {kind: max_feature_corr(p.loc[both].to_numpy().T, sides["features"].loc[both].to_numpy())[1]}
+
+
+def _by_each_other(kind: str, p: Any, t: Any, sides: dict[str, Any]) -> dict[str, Any]:
+    del kind, t, sides
+    if p.shape[1] < 2:
+        return {}
+    largest, mean = model_corrs(p.loc[_all_at_once(p)].to_numpy().T)
+    return {"max_model_corr": largest, "mean_model_corr": mean}
+
+
+_COLUMNS: dict[str, tuple[str, ...]] = NEEDS | {
+    "max_feature_corr": ("features",),
+    "cwmm": ("meta_model",),
+    "model_corrs": (),
+}
+_Scorer = Callable[[str, Any, Any, dict[str, Any]], dict[str, Any]]
+_SCORERS: dict[str, _Scorer] = {"max_feature_corr": _by_features, "cwmm": _by_meta_model, "model_corrs": _by_each_other}
 
 
 def _clean(table: Any) -> Any:
@@ -86,33 +150,64 @@ def _clean(table: Any) -> Any:
         raise InputRejected(Code.SCORE_INPUT_INVALID, f"A table cannot be read as sorted numbers: {error}.") from error
 
 
-def _score(kind: str, predictions: Any, target: Any, meta: Any, factors: Any) -> Any:
-    if kind == "mmc":
-        # This kind alone matches its inputs in pairs, one pair after the other.
-        first = _known(predictions).intersection(_known(meta))
-        _require(first, predictions, meta)
-        both = first.intersection(_known(target))
-        _require(both, target, first)
-    else:
-        sides = [side for side in (target, predictions, meta, factors) if side is not None]
-        both = _known(sides[0])
-        for side in sides[1:]:
-            both = both.intersection(_known(side))
-        _require(both, *sides)
-    # The kernel sees the whole target: corr takes its mean before assets are dropped. What is not in `both` is NaN there.
-    labels = target.index
-    on = predictions.loc[both].reindex(labels).to_numpy().T
-    meta_on = None if meta is None else meta.loc[both].reindex(labels).to_numpy()
-    factors_on = None if factors is None else factors.loc[both].reindex(labels).to_numpy()
-    return score_kinds((kind,), on, target.to_numpy(), meta_on, factors_on)[kind]
+def _stakes(stakes: Any, predictions: Any) -> Any:
+    if not stakes.index.is_unique or not stakes.index.isin(predictions.columns).all():
+        raise InputRejected(Code.SCORE_INPUT_INVALID, "Stakes are of models among the predictions, each once.")
+    return stakes.reindex(predictions.columns).to_numpy(dtype=np.float64)
+
+
+def _on(side: Any, both: Any, labels: Any) -> Any:
+    return side.loc[both].reindex(labels).to_numpy()
 
 
 def _known(side: Any) -> Any:
     return side.dropna().index
 
 
+def _all_at_once(*sides: Any) -> Any:
+    both = _known(sides[0])
+    for side in sides[1:]:
+        both = both.intersection(_known(side))
+    _require(both, *(side.index for side in sides))
+    return both
+
+
+def _in_pairs(p: Any, t: Any, meta: Any) -> Any:
+    first = _all_at_once(p, meta)
+    both = first.intersection(_known(t))
+    _require(both, t.index, first)
+    return both
+
+
+def _features_first(p: Any, t: Any, features: Any) -> Any:
+    """Match predictions with features; the target narrows the ranks only, in the kernel."""
+    first = _all_at_once(p, features)
+    _require(first.intersection(_known(t)), t.index, first)
+    return first
+
+
+def _target_first(p: Any, t: Any, factors: Any, weights: Any) -> Any:
+    first = _all_at_once(p, t)
+    both = first.intersection(_known(factors)).intersection(_known(weights))
+    _require(both, first, factors.index, weights.index)
+    return both
+
+
+_MATCHED: dict[str, Callable[..., Any]] = {
+    "mmc": _in_pairs,
+    "bmc": _in_pairs,
+    "fnc": _features_first,
+    "alpha": _target_first,
+    "mpc": _target_first,
+}
+
+
 def _require(common: Any, *sides: Any) -> None:
     for side in sides:
         if len(side) == 0 or len(common) / len(side) < OVERLAP_MIN:
             message = f"The tables share {len(common):,} assets; one has {len(side):,}, and at least 80 % must be shared."
-            raise InputRejected(Code.COVERAGE_TOO_LOW, message)
+            missing = side.difference(common)
+            findings = [
+                Finding(Code.ID_MISSING, f"{label} is not known everywhere.", value=str(label)[:64]) for label in missing
+            ]
+            raise InputRejected(Code.COVERAGE_TOO_LOW, message, findings[:NAMED_MAX])

@@ -44,7 +44,7 @@ def score(predictions, target, meta, bench, factors):
 
 
 def assert_same(found, expected):
-    assert list(found.columns) == list(expected.columns)
+    found = found[expected.columns]
     assert list(found.index) == list(expected.index)
     assert np.max(np.abs(found.to_numpy() - expected.to_numpy())) <= 1e-12
 
@@ -106,10 +106,20 @@ def test_contribution_matches_its_inputs_in_pairs_as_the_library_does():
 
 def test_only_what_the_inputs_allow_is_scored():
     predictions, target, meta, bench, factors = draw(np.random.default_rng(SEED))
-    assert list(score_frame(predictions, target)) == ["corr"]
-    assert list(score_frame(predictions, target, benchmark=bench)) == ["corr", "bmc"]
-    assert list(score_frame(predictions, target, neutralizers=factors)) == ["corr", "neutral_corr"]
-    assert list(score_frame(predictions, target, meta_model=meta)) == ["corr", "mmc"]
+    alike = ["max_model_corr", "mean_model_corr"]
+    weights, stakes = pd.Series(1.0, target.index), pd.Series({"a": 1.0})
+    for given, kinds in (
+        ({}, ["corr"]),
+        ({"benchmark": bench}, ["corr", "bmc"]),
+        ({"neutralizers": factors}, ["corr", "neutral_corr"]),
+        ({"meta_model": meta}, ["corr", "mmc", "cwmm"]),
+        ({"features": factors}, ["corr", "fnc", "max_feature_corr"]),
+        ({"sample_weights": weights, "stakes": stakes}, ["corr"]),
+        ({"neutralizers": factors, "sample_weights": weights}, ["corr", "neutral_corr", "alpha"]),
+        ({"neutralizers": factors, "sample_weights": weights, "stakes": stakes}, ["corr", "neutral_corr", "alpha", "mpc"]),
+    ):
+        assert list(score_frame(predictions, target, **given)) == kinds + alike
+        assert list(score_frame(predictions[["a"]], target, **given)) == kinds
 
 
 def test_constant_model_scores_zero_beside_others():
