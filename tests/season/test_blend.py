@@ -203,7 +203,6 @@ def test_each_mode_blends_as_it_says(platform: Platform) -> None:
             # Both tournaments have one universe in this market.
             expected = blend([(vectors[t], s) for t, s in shares.items()])
             assert np.abs(view.score - expected).max() <= 1e-12
-        assert not [k for k in ("rounds_from",) if k in fund_view(platform, connection, sources, now).evidence]
 
 
 def test_a_variant_that_a_round_did_not_close_with_gives_way_to_the_stakes(platform: Platform) -> None:
