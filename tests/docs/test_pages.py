@@ -15,9 +15,7 @@ TEXTS = sorted(
 )
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-REGISTRY_HOSTS = re.compile(
-    r"\b[\w-]*(?:pi|js|conda|hosted|debian)\.(?:org|com|net)\b|index-url\s*=", re.IGNORECASE
-)
+REGISTRY_HOSTS = re.compile(r"\b[\w-]*(?:pi|js|conda|hosted|debian)\.(?:org|com|net)\b|index-url\s*=", re.IGNORECASE)
 COMMAND = re.compile(r"^\s*(?:\$ )?(?:\.venv/bin/)?(crowdalpha [a-z].*?)(?:\s+#.*)?$", re.MULTILINE)
 FENCE = re.compile(r"^```(?:sh|bash|console|text)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
