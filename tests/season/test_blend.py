@@ -267,3 +267,30 @@ def test_contributions_equal_building_the_meta_model_again_without_each_model(pl
                 kept = [j for j in range(len(book.model_ids)) if j != i]
                 without = build_meta_model(book.predictions[kept], book.weights[kept], frame.exposures).neutral
                 assert found[model_id] / 1e9 == pytest.approx(whole - vector_score(without, target), abs=0.5e-9 + 1e-12)
+
+
+# --- the command ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_shows_the_newest_a_history_and_one_round(homes: dict[str, Home]) -> None:
+    from typer.testing import CliRunner
+
+    from service.cli.app import app
+
+    def shown(*options: str) -> Any:
+        answer = CliRunner().invoke(app, ["metamodel", "show", "--home", str(homes["stake"].path), *options])
+        assert answer.exit_code == 0, answer.output
+        return json.loads(answer.stdout) if "--json" in options else answer.stdout
+
+    newest, history = shown("--json"), shown("--tournament", "classic", "--json")
+    assert newest["classic"] == history[0]
+    assert [line["round"] for line in history] == [f"classic-{n}" for n in range(len(history), 0, -1)]
+    for line in history:
+        assert (line["score"] is not None) == (line["state"] == "resolved" and not line["withheld"])
+        assert line["withheld"] == (line["effective_providers"] < 5)
+    one = shown("--round", "1", "--json")
+    assert (one["round"], one["withheld"]) == ("signals-1", False)
+    assert sum(m["share"] for m in one["models"]) == pytest.approx(1.0, abs=1e-7)
+    assert all(isinstance(m["contribution"], float) for m in one["models"])
+    for options in ((), ("-t", "signals"), ("-t", "classic", "--round", "1")):
+        assert "effective providers" in shown(*options)

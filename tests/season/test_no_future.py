@@ -37,7 +37,7 @@ QUERIES = {
     "frozen": f"SELECT a.tournament, a.number, a.name, a.sha256 FROM round_artifacts a {WITH_ROUND}"
     " WHERE r.opened_at <= :at AND a.name IN ('universe', 'exposures', 'live')",
     "closed": f"SELECT a.tournament, a.number, a.name, a.sha256 FROM round_artifacts a {WITH_ROUND}"
-    " WHERE r.closed_at <= :at AND a.name IN ('predictions', 'weights', 'metamodel')",
+    " WHERE r.closed_at <= :at AND a.name IN ('predictions', 'weights', 'metamodel', 'metareport')",
     "at_risk": f"SELECT k.* FROM at_risk k {WITH_ROUND} WHERE r.closed_at <= :at",
     "scores": f"SELECT s.* FROM scores s {WITH_ROUND} WHERE r.resolved_at <= :at",
     "payouts": f"SELECT p.* FROM resolution_lines p {WITH_ROUND} WHERE r.resolved_at <= :at",
