@@ -5,12 +5,17 @@ Labels are compared by exact bytes; nothing is trimmed, folded or guessed here. 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import repeat
 
 import numpy as np
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InvariantBroken
 from market.arrays import FloatArray, IntArray
+
+UNIVERSES_KEPT = 4
+"""Both tournaments' open rounds and their predecessors; each is about a megabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +63,23 @@ def align(ids: Sequence[str], values: FloatArray, universe_ids: Sequence[str]) -
     >>> placed.values.tolist(), placed.unknown, placed.missing
     ([nan, 0.75], ('XXXX',), ('AAPL',))
     """
-    position_of = dict(zip(universe_ids, range(len(universe_ids)), strict=True))
+    position_of = _positions(tuple(universe_ids))
     if len(position_of) != len(universe_ids) or len(ids) != len(values):
         raise InvariantBroken(Code.INTERNAL, "The universe names an asset twice, or labels and values differ in number.")
-    positions = np.array([position_of.get(label, -1) for label in ids], dtype=np.int64)
+    positions = np.fromiter(map(position_of.get, ids, repeat(-1)), dtype=np.int64, count=len(ids))
     known = positions >= 0
     placed = np.full(len(universe_ids), np.nan)
     placed[positions[known]] = values[known]
     taken = np.zeros(len(universe_ids), dtype=np.bool_)
     taken[positions[known]] = True
-    if int(taken.sum()) != int(known.sum()):
+    if np.count_nonzero(taken) != np.count_nonzero(known):
         raise InvariantBroken(Code.INTERNAL, "A label stands twice among those to be aligned.")
     unknown_at = np.flatnonzero(~known).astype(np.int64)
     missing = () if taken.all() else tuple(universe_ids[i] for i in np.flatnonzero(~taken).tolist())
     return Aligned(placed, tuple(ids[i] for i in unknown_at.tolist()), unknown_at, missing)
+
+
+@lru_cache(maxsize=UNIVERSES_KEPT)
+def _positions(universe_ids: tuple[str, ...]) -> dict[str, int]:
+    """Return the place of each label; kept, since a round's files all meet the same universe. Never changed by a caller."""
+    return dict(zip(universe_ids, range(len(universe_ids)), strict=True))

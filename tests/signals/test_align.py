@@ -26,6 +26,16 @@ def test_alignment_equals_a_reindex():
         assert placed.missing == tuple(label for label in universe if label not in pool)
 
 
+def test_a_universe_is_known_by_its_labels_not_by_its_object():
+    universe = ["A", "B"]
+    assert align(["B"], np.array([0.5]), universe).missing == ("A",)
+    universe.reverse()
+    assert align(["B"], np.array([0.5]), universe).values[0] == 0.5
+    for size in range(2, 12):
+        labels = tuple(f"T{i}" for i in range(size))
+        assert align([labels[-1]], np.array([0.5]), labels).missing == labels[:-1]
+
+
 @pytest.mark.parametrize(
     ("ids", "values", "universe"),
     [(["A", "A"], [0.1, 0.2], ["A", "B"]), (["A"], [0.1], ["A", "A"]), (["A"], [0.1, 0.2], ["A"])],

@@ -1,8 +1,11 @@
 """The quick and the careful reading of an upload are one reading, and no bytes whatever raise.
 
 Method: clean files are mutated by seeded byte flips, splices, deletions and repetitions; wherever the quick way answers, the
-careful way must give the same result, and every mutant must get a verdict.
+careful way must give the same result, and every mutant must get a verdict. Numbers that are hard to round, and texts that only
+look like numbers, are tried apart; the independent source for a number's value is Python's ``float``.
 """
+
+from decimal import Context, Decimal
 
 import numpy as np
 import pytest
@@ -83,6 +86,67 @@ def test_quick_reading_takes_ordinary_files(value, end):
     quick = parse_plain(data, SIGNALS_FORMAT)
     assert quick is not None
     assert quick.values.tolist() == [float(value), 0.25]
+    assert same(quick, parse_carefully(data, SIGNALS_FORMAT))
+
+
+def hard_numbers(rng: np.random.Generator, count: int) -> list[str]:
+    """Texts of at most 40 characters: shortest and long forms, and decimals next to the middle of two float64."""
+    texts = []
+    for value in (rng.random(count) * 10.0 ** -rng.integers(0, 320, count).astype(float)).tolist():
+        middle = (Decimal(value) + Decimal(float(np.nextafter(value, 1.0)))) / 2
+        digits = int(rng.integers(15, 33))
+        near = Context(prec=digits).create_decimal(middle)
+        texts += [repr(value), f"{value:.38f}", f"{value:.{digits}e}", f"{near:.{digits - 1}e}", f"{near:f}"[:40]]
+    return [text for text in texts if len(text) <= 40 and text[-1] != "."]
+
+
+def test_quick_reading_rounds_each_number_as_float_does():
+    print(f"seed {SEED + 3}")
+    texts = [t for t in hard_numbers(np.random.default_rng(SEED + 3), 4_000) if 0.0 < float(t) <= 1.0]
+    for first in range(0, len(texts), 5_000):
+        part = texts[first : first + 5_000]
+        quick = parse_plain(text([f"T{i},{number}" for i, number in enumerate(part)]), SIGNALS_FORMAT)
+        assert quick is not None
+        assert quick.values.tobytes() == np.array([float(number) for number in part]).tobytes()
+    assert len(texts) > 10_000
+
+
+def test_quick_and_careful_reading_agree_on_texts_that_look_like_numbers():
+    print(f"seed {SEED + 4}")
+    rng = np.random.default_rng(SEED + 4)
+    answered = 0
+    for _ in range(20_000):
+        number = "".join(rng.choice(list("00123459..eE+-"), int(rng.integers(1, 9))).tolist())
+        data = text(["A,0.25", f"B,{number}"])
+        quick = parse_plain(data, SIGNALS_FORMAT)
+        if quick is not None:
+            answered += 1
+            assert same(quick, parse_carefully(data, SIGNALS_FORMAT)), data
+    assert answered > 500
+
+
+@pytest.mark.parametrize(
+    "number", ["0" * 20 + "1", "0" * 21 + ".5", "1.", ".5", "0..5", "0.5.5", "1e", "+1", "-0", "1e5", "0x1", "1_0"]
+)
+def test_quick_reading_leaves_odd_numbers_to_the_careful_one(number):
+    assert parse_plain(text([f"A,{number}", "B,0.25"]), SIGNALS_FORMAT) is None
+
+
+@pytest.mark.parametrize(
+    "line", [" A,0.5", "A ,0.5", "A, 0.5", "A,0.5 ", ",0.5", "A,", "A", "A,0.5,", "B,0.5", "A" * 65 + ",0.5"]
+)
+@pytest.mark.parametrize("last", [False, True])
+def test_quick_reading_leaves_odd_rows_to_the_careful_one(line, last):
+    rows = ["B,0.25", line] if last else [line, "B,0.25"]
+    for data in (text(rows), text(rows)[:-1]):
+        assert parse_plain(data, SIGNALS_FORMAT) is None
+
+
+def test_longest_plain_file_is_still_read_quickly():
+    rows = [f"{i:064d},0.{i:038d}" for i in range(1, 20_001)]
+    data = text(rows, header="bloomberg_ticker,prediction", end="\r\n")
+    quick = parse_plain(data, SIGNALS_FORMAT)
+    assert quick is not None
     assert same(quick, parse_carefully(data, SIGNALS_FORMAT))
 
 
