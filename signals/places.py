@@ -3,9 +3,12 @@
 The mean place of tied values is a whole or a half number, so twice the place, 2 to 2n, holds it exactly. float32 would merge
 values that differ; this merges nothing and splits nothing.
 
-1. Values become whole numbers in the same order; a float64's own bits are such a number once negative ones are turned over.
-2. The lowest bits of each make room for the asset's position, and the numbers are sorted: the positions come along.
-3. Where two floats differed only in the bits that made room, the row shows itself out of order and is sorted again, slowly.
+1. Each row is laid over the whole numbers of 32 bits, from its least value to its largest; the order is kept, though values
+   very near each other may fall on one number.
+2. Those are sorted by their low halves, then by their high ones: two stable sorts of two-byte numbers, which count instead
+   of comparing and are three times faster than a sort of the floats.
+3. Where values fell on one number in the wrong order (or one outlier pushed all others together), the row shows itself out
+   of order and is sorted again, slowly.
 4. Places are written where the positions say, tied values sharing their mean.
 
 The rank is (place − ½) / n, the Gaussian value Φ⁻¹(rank), the stressed one sign(g)|g|^1.5: functions of the doubled place
@@ -13,7 +16,7 @@ and of n.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +29,12 @@ from signals.constancy import CONSTANT_SPREAD
 
 PlaceArray = npt.NDArray[np.uint16]
 
+_T = TypeVar("_T", bound=np.generic)
+
 ASSETS_MAX = 32_767
 """Twice the last place must fit two bytes."""
 
-_TURN = np.int64(0x7FFF_FFFF_FFFF_FFFF)
+_TOP = np.float64(2**32 - 1)
 _LARGEST = np.finfo(np.float64).max
 
 
@@ -60,16 +65,12 @@ def places_of(values: FloatArray) -> PlaceArray:
     _check_size(x)
     if np.isnan(x).any():
         raise InputRejected(Code.SCORE_INPUT_INVALID, "Values that are to be ranked hold a NaN.")
-    bits = x.view(np.int64)
-    if (bits < 0).any():
-        bits = bits ^ ((bits >> 63) & _TURN)
-    shift = _position_bits(x.shape[1])
-    order = _sorted_keys((bits >> shift) << shift) & ((1 << shift) - 1)
-    ordered = _along(x, order)
+    at = _nearly_sorted(x)
+    ordered = _taken(x, at)
     for row in np.flatnonzero((ordered[:, 1:] < ordered[:, :-1]).any(axis=1)):
-        order[row] = np.argsort(x[row])
-        ordered[row] = x[row, order[row]]
-    places = _spread(order, ordered[:, 1:] != ordered[:, :-1])
+        order = np.argsort(x[row])
+        at[row], ordered[row] = order + row * x.shape[1], x[row, order]
+    places = _spread(at, ordered[:, 1:] != ordered[:, :-1])
     low, high = ordered[:, 0], ordered[:, -1]
     with np.errstate(invalid="ignore", over="ignore"):  # the spread of infinities is no small number
         small = high - low <= CONSTANT_SPREAD * np.minimum(np.maximum(np.abs(low), np.abs(high)), _LARGEST)
@@ -77,13 +78,12 @@ def places_of(values: FloatArray) -> PlaceArray:
     return places
 
 
-def places_of_whole(values: npt.NDArray[Any]) -> PlaceArray:
-    """Return the doubled places of (m, n) whole numbers of at most 48 bits, row by row; otherwise as :func:`places_of`."""
-    _check_size(values)
-    shift = _position_bits(values.shape[1])
-    keys = _sorted_keys(values.astype(np.int64) << shift)
-    heads = keys >> shift
-    return _spread(keys & ((1 << shift) - 1), heads[:, 1:] != heads[:, :-1])
+def places_of_places(places: PlaceArray) -> PlaceArray:
+    """Return the doubled places within some columns of (m, n) doubled places, row by row."""
+    _check_size(places)
+    at = _sorted_by(places)
+    ordered = _taken(places, at)
+    return _spread(at, ordered[:, 1:] != ordered[:, :-1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,9 +122,9 @@ def stress(values: FloatArray) -> FloatArray:
     return np.asarray(values * np.sqrt(np.abs(values)), dtype=np.float64)
 
 
-def look_up(table: FloatArray, index: IntArray) -> FloatArray:
+def look_up(table: FloatArray, index: IntArray, out: FloatArray | None = None) -> FloatArray:
     """Return ``table`` at each entry of ``index``; entries beyond its end give its end, which no valid place does."""
-    return np.take(table, index, mode="clip")
+    return np.take(table, index, out=out, mode="clip")
 
 
 def _check_size(values: npt.NDArray[Any]) -> None:
@@ -132,27 +132,36 @@ def _check_size(values: npt.NDArray[Any]) -> None:
         raise InputRejected(Code.SCORE_INPUT_INVALID, f"Values are (models × assets), of 1 to {ASSETS_MAX:,} assets.")
 
 
-def _position_bits(n: int) -> int:
-    return max(n - 1, 1).bit_length()
+def _nearly_sorted(x: FloatArray) -> IntArray:
+    """Return flat positions that sort each row, but for values that fell on one number of 32 bits."""
+    low, high = x.min(axis=1), x.max(axis=1)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        width = high - low
+        scale = _TOP / width
+        steps = (x - low[:, None]) * scale[:, None]
+    # A constant row, one with infinities, or one wider or narrower than float64 can scale is left as it stands.
+    steps[~(np.isfinite(width) & np.isfinite(scale))] = 0.0
+    whole = steps.astype(np.uint32)
+    by_low = _sorted_by(whole.astype(np.uint16))
+    by_high = _sorted_by(_taken((whole >> 16).astype(np.uint16), by_low))
+    return _taken(by_low, by_high)
 
 
-def _sorted_keys(keys: IntArray) -> IntArray:
-    """Put each asset's position into the free low bits and sort each row, in place."""
-    keys |= np.arange(keys.shape[1])
-    keys.sort(axis=1)
-    return keys
+def _sorted_by(rows: PlaceArray) -> IntArray:
+    """Return flat positions that sort each row, equal numbers in the order in which they stand."""
+    at = np.argsort(rows, axis=1, kind="stable")
+    at += np.arange(rows.shape[0])[:, None] * rows.shape[1]
+    return at
 
 
-def _along(rows: FloatArray, order: IntArray) -> FloatArray:
-    starts = np.arange(rows.shape[0])[:, None] * rows.shape[1]
-    return np.asarray(np.take(rows.reshape(-1), order + starts), dtype=np.float64)
+def _taken(rows: npt.NDArray[_T], at: IntArray) -> npt.NDArray[_T]:
+    return np.take(rows.reshape(-1), at)
 
 
-def _spread(order: IntArray, fresh: BoolArray) -> PlaceArray:
-    """Write doubled places where the positions say; ``fresh`` tells of each but a row's first whether it starts a new value."""
-    m, n = order.shape
+def _spread(at: IntArray, fresh: BoolArray) -> PlaceArray:
+    """Write doubled places where flat positions say; ``fresh`` tells of all but a row's first whether it starts a new value."""
+    m, n = at.shape
     places = np.empty(m * n, dtype=np.uint16)
-    at = order + np.arange(m)[:, None] * n
     if fresh.all():
         places[at] = np.arange(2, 2 * n + 2, 2, dtype=np.uint16)
         return places.reshape(m, n)

@@ -17,7 +17,7 @@ Paying scores do not depend, bit for bit, on the size of blocks, on threads, nor
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -30,7 +30,7 @@ from market.arrays import BoolArray, FloatArray, IntArray
 from market.projection import orthonormal_basis
 from signals.blocks import each_block
 from signals.kinds import NEUTRAL_KINDS, PROJECTIONS, Projection, less, neutral_weights_of
-from signals.places import PlaceArray, Tables, look_up, places_of, places_of_whole, tables
+from signals.places import PlaceArray, Tables, look_up, places_of, places_of_places, tables
 from signals.sides import NEEDS, Sides, check_inputs
 from signals.sums import dots, orthonormal_rows, squares
 
@@ -42,6 +42,9 @@ WHOLLY_EXPLAINED = 1e-10
 
 CANCELLATION = 1e-2
 """Below this share the difference of two squared lengths loses digits; the residual is then formed itself."""
+
+SCORED_ROWS = 64
+"""Models looked up at a time: enough for a thread to be at work most of the time, few enough for its processor's cache."""
 
 GRID = 2.0**43
 """Steps from 0 to a residual's largest value: coarser than rounding, so that what the features leave tied stays tied."""
@@ -98,11 +101,11 @@ class PreparedRound:
         features = self.feature_places
 
         def ranked(part: slice) -> PlaceArray:
-            return places_of_whole(self.places[part][:, at])
+            return places_of_places(self.places[part][:, at])
 
         def ranked_features(part: slice, gauss: FloatArray) -> PlaceArray:
             del gauss
-            return places_of_whole(features[part][:, at]) if features is not None else np.empty((0, 0), dtype=np.uint16)
+            return places_of_places(features[part][:, at]) if features is not None else np.empty((0, 0), dtype=np.uint16)
 
         builder = _Builder(
             self.model_ids, self.asset_ids[at], self.sides.on(at), ranked, None if features is None else ranked_features,
@@ -268,17 +271,24 @@ def multiply(on: PreparedRound, projections: Mapping[str, Projection], workers: 
     vectors = {v: np.array([projections[k].vector for k in names]) for v, names in groups.items() if names}
     products = {v: np.empty((len(on.model_ids), len(stack))) for v, stack in vectors.items()}
 
-    def work(part: slice) -> None:
-        index = on.places[part].astype(np.intp)
-        if "gauss" in vectors:
-            products["gauss"][part] = dots(look_up(on.tables.gauss, index), vectors["gauss"])
-        if "stressed" in vectors:
-            products["stressed"][part] = dots(look_up(on.tables.stressed, index), vectors["stressed"])
-        if "features" in vectors and on.feature_places is not None:
-            index = on.feature_places[part].astype(np.intp)
-            products["features"][part] = dots(look_up(on.tables.stressed, index), vectors["features"])
+    places = {
+        "gauss": on.places,
+        "stressed": on.places,
+        "features": on.places if on.feature_places is None else on.feature_places,
+    }
+    table = {"gauss": on.tables.gauss, "stressed": on.tables.stressed, "features": on.tables.stressed}
 
-    each_block(len(on.model_ids), work, workers)
+    def work(parts: Iterator[slice]) -> None:
+        # Memory of the thread's own: fresh memory for each block would cost as much as the look-up.
+        index, values = np.empty((SCORED_ROWS, on.places.shape[1]), np.intp), np.empty((SCORED_ROWS, on.places.shape[1]))
+        for part in parts:
+            at, found = index[: part.stop - part.start], values[: part.stop - part.start]
+            for name, stack in vectors.items():
+                if name != "stressed" or "gauss" not in vectors:  # both stand in the same places
+                    at[...] = places[name][part]
+                products[name][part] = dots(look_up(table[name], at, found), stack)
+
+    each_block(len(on.model_ids), work, workers, SCORED_ROWS)
     columns = {kind: products[v][:, i] for v, names in groups.items() for i, kind in enumerate(names)}
     return {kind: _over(columns[kind], p.lengths) for kind, p in projections.items()}
 
@@ -321,22 +331,23 @@ class _Builder:
         shares = sides.stake_shares() if self.staked and "mpc" in sides.allowed_kinds() else None
         crowds: dict[int, FloatArray] = {}
 
-        def work(part: slice) -> None:
-            out.places[part] = self.ranked(part)
-            index = out.places[part].astype(np.intp)
-            stressed = look_up(out.tables.stressed, index)
-            out.stressed_lengths[part] = _centred_lengths(stressed)
-            if shares is not None and shares[part].any():
-                crowds[part.start] = np.sum(shares[part, None] * stressed, axis=0)
-            if basis is None and features is None:
-                return
-            gauss = look_up(out.tables.gauss, index)
-            if basis is not None and out.residual_lengths is not None:
-                out.residual_lengths[part] = _residual_lengths(gauss, basis)
-            if features is not None and out.feature_places is not None and out.feature_lengths is not None:
-                out.feature_places[part] = features(part, gauss)
-                of_features = look_up(out.tables.stressed, out.feature_places[part].astype(np.intp))
-                out.feature_lengths[part] = _centred_lengths(of_features)
+        def work(parts: Iterator[slice]) -> None:
+            for part in parts:
+                out.places[part] = self.ranked(part)
+                index = out.places[part].astype(np.intp)
+                stressed = look_up(out.tables.stressed, index)
+                out.stressed_lengths[part] = _centred_lengths(stressed)
+                if shares is not None and shares[part].any():
+                    crowds[part.start] = np.sum(shares[part, None] * stressed, axis=0)
+                if basis is None and features is None:
+                    continue
+                gauss = look_up(out.tables.gauss, index)
+                if basis is not None and out.residual_lengths is not None:
+                    out.residual_lengths[part] = _residual_lengths(gauss, basis)
+                if features is not None and out.feature_places is not None and out.feature_lengths is not None:
+                    out.feature_places[part] = features(part, gauss)
+                    of_features = look_up(out.tables.stressed, out.feature_places[part].astype(np.intp))
+                    out.feature_lengths[part] = _centred_lengths(of_features)
 
         each_block(m, work, workers)
         if shares is None:
@@ -356,7 +367,7 @@ def _feature_ranker(features: FloatArray) -> Callable[[slice, FloatArray], Place
         largest = np.max(np.abs(rest), axis=1, keepdims=True)
         kept = largest > WHOLLY_EXPLAINED * np.max(np.abs(gauss), axis=1, keepdims=True)
         rest *= np.where(kept, GRID / np.where(kept, largest, 1.0), 0.0)
-        return places_of_whole(np.rint(rest, out=rest))
+        return places_of(np.rint(rest, out=rest))
 
     return ranked
 
