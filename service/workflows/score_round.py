@@ -68,7 +68,7 @@ def score_round(platform: Platform, key: RoundKey) -> int:
     platform.scorebook.put(view.last_session, found)
     files = _final_files(platform, record, frame, target) if final else {}
     with platform.store.write() as connection:
-        scores.put_day(connection, key, day, found.model_ids, _in_ppb(values), final=final)
+        scores.put_day(connection, key, day, found.model_ids, in_ppb(values), final=final)
         for name, sha in files.items():
             rounds.set_artifact(connection, key, name, sha)
         if record.state is RoundState.CLOSED:
@@ -94,7 +94,8 @@ def _target(
     return neutral_target(returns, frame.exposures, terms.scoring.bin_shares_percent)
 
 
-def _in_ppb(values: Mapping[str, FloatArray]) -> dict[str, tuple[list[float], list[int]]]:
+def in_ppb(values: Mapping[str, FloatArray]) -> dict[str, tuple[list[float], list[int]]]:
+    """Return each kind's scores as they are and as what may pay, for :func:`service.store.scores.put_day`."""
     return {kind: (column.tolist(), scores_ppb(column)) for kind, column in values.items()}
 
 
