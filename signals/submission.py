@@ -155,7 +155,8 @@ def _judge_complete(parsed: ParsedFile, placed: Aligned, findings: FindingList) 
         message = "Not an identifier of this round; the row was dropped."
         findings.notice(Code.ID_UNKNOWN, message, row=int(parsed.rows[at]), value=label)
     if placed.missing:
-        shown = ", ".join(placed.missing[:3])
+        # Sorted, not in the order of the universe: that one would tell which asset an identifier is.
+        shown = ", ".join(sorted(placed.missing)[:3])
         hint = ""
         if len(placed.unknown) >= STRANGERS_SHARE * len(parsed.ids):
             hint = " The identifiers look like those of another round: use the latest live data."
