@@ -14,7 +14,7 @@ import numpy as np
 from market.arrays import FloatArray
 from market.projection import orthonormal_basis, project_out
 from signals.constancy import settled
-from signals.metamodel import gauss_of, shares_of
+from signals.metamodel import crowd_of, gauss_of, shares_of
 from signals.scores import corr
 
 BLOCK_MODELS = 256
@@ -85,7 +85,7 @@ def contributions(signals: FloatArray, weights: FloatArray, exposures: FloatArra
     if at.size == 0:
         return found
     basis = orthonormal_basis(np.column_stack([np.ones(len(exposures)), exposures]))
-    neutral = project_out(shares[at] @ gauss_of(signals[at]), basis)
+    neutral = project_out(crowd_of(shares[at], signals[at]), basis)
     whole = vector_score(neutral, target)
     for start in range(0, at.size, BLOCK_MODELS):
         rows = at[start : start + BLOCK_MODELS]

@@ -25,7 +25,7 @@ import numpy as np
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import FloatArray, readonly
-from market.projection import residualize
+from market.projection import NOTHING_LEFT, residualize
 from market.ranks import gaussianize, tie_kept_rank
 from signals.constancy import is_constant
 
@@ -41,7 +41,7 @@ class MetaModel:
     Attributes
     ----------
     raw : (n,) float64, read-only
-        Weighted mean of Gaussianized ranks; unit: standard deviations of a single model.
+        Weighted mean of Gaussianized ranks; unit: standard deviations of a single model. Zeros if the signals cancel.
     neutral : (n,) float64, read-only
         ``raw`` without its exposures: |b'r| ≤ 1e-10 |b| |r| for each exposure b.
     weights : (m,) float64, read-only
@@ -85,7 +85,7 @@ def build_meta_model(signals: FloatArray, weights: FloatArray, exposures: FloatA
     ([0.75, 0.25], 1.6)
     """
     shares = shares_of(signals, weights)
-    raw = shares[shares > 0] @ gauss_of(signals[shares > 0])
+    raw = crowd_of(shares[shares > 0], signals[shares > 0])
     neutral = residualize(raw, exposures)
     effective = 1.0 / float(shares @ shares) if shares.any() else 0.0
     return MetaModel(readonly(raw), readonly(neutral), readonly(shares), effective)
@@ -221,6 +221,15 @@ def shares_of(signals: FloatArray, weights: FloatArray) -> FloatArray:
 def _refuse_impossible(weights: FloatArray) -> None:
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise InputRejected(Code.SCORE_INPUT_INVALID, "A weight is negative or not finite.")
+
+
+def crowd_of(shares: FloatArray, signals: FloatArray) -> FloatArray:
+    """Return Σ share · Gaussianized ranks of (m, n) signals; zeros if they cancel."""
+    gauss = gauss_of(signals)
+    crowd = shares @ gauss
+    if np.max(np.abs(crowd), initial=0.0) <= NOTHING_LEFT * np.max(np.abs(gauss), initial=0.0):
+        return np.zeros_like(crowd)  # an order of what rounding left would be nobody's opinion
+    return np.asarray(crowd, dtype=np.float64)
 
 
 def gauss_of(signals: FloatArray) -> FloatArray:
