@@ -27,6 +27,7 @@ import numpy as np
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import FloatArray
+from market.projection import NOTHING_LEFT
 from signals.constancy import CONSTANT_SPREAD, is_constant
 from signals.places import places_of, stress
 from signals.sides import LARGEST
@@ -197,7 +198,10 @@ def _contribution(target: FloatArray, meta: FloatArray) -> FloatArray:
     strength = dot(meta, meta)
     if strength == 0.0:
         return np.zeros_like(target)
-    return np.asarray((target - meta * (dot(meta, target) / strength)) / len(target), dtype=np.float64)
+    rest = target - meta * (dot(meta, target) / strength)
+    if np.max(np.abs(rest), initial=0.0) <= NOTHING_LEFT * np.max(np.abs(target), initial=0.0):
+        return np.zeros_like(target)  # the meta-model is the target: what is left is rounding
+    return np.asarray(rest / len(target), dtype=np.float64)
 
 
 def kept(part: FloatArray | None, what: str) -> FloatArray:
