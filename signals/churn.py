@@ -24,7 +24,7 @@ from crowdalpha.errors import InputRejected, InvariantBroken
 from market.arrays import FloatArray, IntArray
 from market.projection import residualize
 from market.ranks import gaussianize, tie_kept_rank
-from signals.constancy import settled
+from signals.constancy import constant_rows, settled
 from signals.cuts import extremes
 from signals.portfolio_scores import neutral_weights, turnover
 from signals.prepared import OVERLAP_MIN, WHOLLY_EXPLAINED
@@ -72,7 +72,7 @@ def churns(a: FloatArray, b: FloatArray) -> FloatArray:
     x = tie_kept_rank(a) - 0.5
     y = tie_kept_rank(b) - 0.5
     scale = np.sqrt(np.sum(x * x, axis=1) * np.sum(y * y, axis=1))
-    ordered = scale > 0
+    ordered = (scale > 0) & ~constant_rows(a) & ~constant_rows(b)
     correlation = np.sum(x * y, axis=1) / np.where(ordered, scale, 1.0)
     return np.asarray(np.where(ordered, np.clip(1.0 - correlation, 0.0, 2.0), CHURN_WITHOUT_ORDER), dtype=np.float64)
 
@@ -211,6 +211,7 @@ def retention(churn: float | None, threshold: float, slope: float) -> float:
 def _neutral(ranks: FloatArray, exposures: FloatArray) -> FloatArray:
     """Return what the exposures leave of Gaussianized (m, n) ranks; zeros where that is rounding."""
     gauss = gaussianize(tie_kept_rank(ranks))
+    gauss[constant_rows(ranks)] = 0.0
     rest = residualize(gauss, exposures)
     rest[np.max(np.abs(rest), axis=1) <= WHOLLY_EXPLAINED * np.max(np.abs(gauss), axis=1)] = 0.0
     return rest

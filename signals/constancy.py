@@ -13,7 +13,9 @@ CONSTANT_SPREAD = 1e-14
 
 def constant_rows(values: FloatArray) -> BoolArray:
     """Say for each row of (m, n) values without NaN, n ≥ 1, whether it is constant; (m,) bool."""
-    return np.asarray(np.ptp(values, axis=1) <= CONSTANT_SPREAD * np.max(np.abs(values), axis=1), dtype=np.bool_)
+    with np.errstate(over="ignore"):  # from one end of float64 to the other the spread is infinite, and no small number
+        spread = np.ptp(values, axis=1)
+    return np.asarray(spread <= CONSTANT_SPREAD * np.max(np.abs(values), axis=1), dtype=np.bool_)
 
 
 def is_constant(values: FloatArray) -> bool:
