@@ -97,8 +97,9 @@ def _each(r: LabelledRound, compare: Callable[[str, pd.DataFrame, pd.DataFrame],
 
 @lru_cache(maxsize=1)
 def _neutral_churn(r: LabelledRound) -> list[float]:
-    shared(r.predictions, r.neutralizers)
-    shared(r.previous, r.previous_neutralizers)
+    # Also where no model has an order and the library is not asked.
+    now, then = shared(r.predictions, r.neutralizers), shared(r.previous, r.previous_neutralizers)
+    shared(now.to_series(), then.to_series())
     return _each(r, lambda c, a, b: over_time.neutral_churn(a[c], b[c], r.neutralizers, r.previous_neutralizers))
 
 

@@ -37,15 +37,13 @@ class LabelledRound:
         return {name: value for name, value in vars(self).items() if name not in {"predictions", "target", "narrow", "ends"}}
 
 
-NARROWED = ("predictions", "target", "meta_model", "neutralizers", "sample_weights", "features", "previous")
-
-
-def labelled_round(rng: np.random.Generator) -> LabelledRound:
+def labelled_round(rng: np.random.Generator, edges: tuple[str, ...] = ("predictions", "target")) -> LabelledRound:
     """Draw a round of 20 to 600 assets and 1 to 3 models.
 
-    In one round of eight a table is cut so that it, or what it shares with others, is just above or below 80 % of the universe.
+    In one round of eight, one of the tables named in ``edges`` is cut to 80 % of the universe or to one asset less; what it
+    shares with others may be less still.
     """
-    n, m = round(20 * 30 ** rng.random()), int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2]))
+    n, m = round(20 * 30 ** rng.random()), int(rng.choice([1, 2, 3], p=[0.65, 0.25, 0.1]))
     labels = [f"A{i:04d}" for i in range(n)]
     k = int(rng.integers(1, max(2, min(9, n // 5))))
     hidden = rng.normal(size=n)
@@ -61,7 +59,7 @@ def labelled_round(rng: np.random.Generator) -> LabelledRound:
         "previous_sample_weights": pd.Series(rng.uniform(0.2, 2.0, n), index=labels, name="weight"),
     }
     tables["previous"] = tables["predictions"] + rng.normal(size=(n, m)) * rng.choice([0.0, 0.1, 1.0])
-    narrow = str(rng.choice(NARROWED)) if rng.random() < 0.12 else None
+    narrow = str(rng.choice(edges)) if rng.random() < 0.12 else None
     for name, table in tables.items():
         tables[name] = with_gaps(rng, table, edge=name == narrow)
     stakes = pd.Series(rng.uniform(1, 100, m), index=list(MODELS[:m]), name="stake")
