@@ -9,12 +9,15 @@ It measures against a target that is known, so it belongs to a round's end; it p
 The cost is one projection and one sort a model, in blocks of :data:`BLOCK_MODELS`, whatever their number.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
-from market.arrays import FloatArray
+from market.arrays import FloatArray, IntArray
 from market.projection import orthonormal_basis, project_out
 from signals.constancy import settled
-from signals.metamodel import crowd_of, gauss_of, shares_of
+from signals.metamodel import gauss_of, mean_of, shares_of
+from signals.prepared import PreparedRound
 from signals.scores import corr
 
 BLOCK_MODELS = 256
@@ -79,17 +82,27 @@ def contributions(signals: FloatArray, weights: FloatArray, exposures: FloatArra
     >>> [round(float(c), 3) + 0.0 for c in found]
     [1.993, 0.0]
     """
-    shares = shares_of(signals, weights)
+    return _contributions(lambda at: gauss_of(signals[at]), shares_of(len(signals), weights), exposures, target)
+
+
+def contributions_of(prepared: PreparedRound, weights: FloatArray, exposures: FloatArray, target: FloatArray) -> FloatArray:
+    """Return :func:`contributions` of the models of a prepared round; exposures and target on its sorted assets."""
+    return _contributions(prepared.gauss, shares_of(len(prepared.model_ids), weights), exposures, target)
+
+
+def _contributions(
+    gauss: Callable[[IntArray], FloatArray], shares: FloatArray, exposures: FloatArray, target: FloatArray
+) -> FloatArray:
     found = np.zeros(len(shares))
     at = np.flatnonzero(shares)
     if at.size == 0:
         return found
     basis = orthonormal_basis(np.column_stack([np.ones(len(exposures)), exposures]))
-    neutral = project_out(crowd_of(shares[at], signals[at]), basis)
+    neutral = project_out(mean_of(gauss, shares, len(exposures)), basis)
     whole = vector_score(neutral, target)
     for start in range(0, at.size, BLOCK_MODELS):
         rows = at[start : start + BLOCK_MODELS]
-        found[rows] = whole - _scores_without(neutral, shares[rows], gauss_of(signals[rows]), basis, target)
+        found[rows] = whole - _scores_without(neutral, shares[rows], gauss(rows), basis, target)
     return found
 
 

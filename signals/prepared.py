@@ -16,7 +16,6 @@ them: ranked again from the places, which is exact. Fewer than 80 % of the asset
 Paying scores do not depend, bit for bit, on the size of blocks, on threads, nor on the order in which models or assets come.
 """
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -113,6 +112,10 @@ class PreparedRound:
         )  # fmt: skip
         return builder.build(workers)
 
+    def gauss(self, rows: slice | IntArray) -> FloatArray:
+        """Return the Gaussian values of the models at ``rows``, (k, n) float64."""
+        return look_up(self.tables.gauss, self.places[rows].astype(np.intp))
+
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return every array that is there by its name; all have plain dtypes."""
         held = {"gauss_table": self.tables.gauss, "stressed_table": self.tables.stressed}
@@ -121,31 +124,21 @@ class PreparedRound:
         return {name: array for name, array in held.items() if array is not None}
 
     @staticmethod
-    def from_arrays(
-        arrays: Mapping[str, npt.NDArray[Any]], manifest: Mapping[str, Mapping[str, Any]] | None = None
-    ) -> "PreparedRound":
-        """Return the round that :meth:`to_arrays` gave; with a manifest, each array must be the one that it names.
+    def from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> "PreparedRound":
+        """Return the round that :meth:`to_arrays` gave; whoever stored the arrays answers for their bytes.
 
         Raises
         ------
         InvariantBroken
-            ``blob_broken`` if an array is missing, is one too many or has another hash.
+            ``blob_broken`` if an array is missing or one too many.
         """
-        if manifest is not None and manifest_of(arrays) != {name: dict(entry) for name, entry in manifest.items()}:
-            raise InvariantBroken(Code.BLOB_BROKEN, "The arrays of a prepared round are not those of its manifest.")
         rest = dict(arrays)
-        table = Tables(rest.pop("gauss_table"), rest.pop("stressed_table"))
-        sides = Sides(**{f.name: rest.pop(f"side_{f.name}", None) for f in fields(Sides)})
-        return PreparedRound(tables=table, sides=sides, **rest)
-
-
-def manifest_of(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, dict[str, Any]]:
-    """Return for each array its dtype, its shape and the SHA-256 of its values in row-major order."""
-    out: dict[str, dict[str, Any]] = {}
-    for name, array in sorted(arrays.items()):
-        digest = hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"").hexdigest()
-        out[name] = {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": digest}
-    return out
+        try:
+            table = Tables(rest.pop("gauss_table"), rest.pop("stressed_table"))
+            sides = Sides(**{f.name: rest.pop(f"side_{f.name}", None) for f in fields(Sides)})
+            return PreparedRound(tables=table, sides=sides, **rest)
+        except (KeyError, TypeError) as error:
+            raise InvariantBroken(Code.BLOB_BROKEN, "The arrays of a prepared round are not all there, or too many.") from error
 
 
 def prepare_round(

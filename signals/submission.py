@@ -157,7 +157,8 @@ def _judge_complete(parsed: ParsedFile, placed: Aligned, findings: FindingList) 
         message = "Not an identifier of this round; the row was dropped."
         findings.notice(Code.ID_UNKNOWN, message, row=int(parsed.rows[at]), value=label)
     if placed.missing:
-        shown = ", ".join(placed.missing[:3])
+        # Sorted, not in the order of the universe: that one would tell which asset an identifier is.
+        shown = ", ".join(sorted(placed.missing)[:3])
         hint = ""
         if len(placed.unknown) >= STRANGERS_SHARE * len(parsed.ids):
             hint = " The identifiers look like those of another round: use the latest live data."
@@ -175,7 +176,7 @@ def _judge_coverage(known: int, valid: int, ids_min: int, findings: FindingList)
 
 def _name_missing(missing: tuple[str, ...], findings: FindingList) -> None:
     """Name what is missing after what refuses the file: notices, so that they crowd out no refusal of a row."""
-    for label in missing:
+    for label in sorted(missing):  # a universe's own order would tell which asset a classic id is
         findings.notice(Code.ID_MISSING, "The file does not name this identifier of the round.", value=label)
 
 

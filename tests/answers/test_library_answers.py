@@ -123,7 +123,7 @@ def dummies(df: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 def staked_mean(predictions: pd.DataFrame, stakes: pd.Series) -> pd.Series:
     rows, weights = predictions.to_numpy().T, stakes.reindex(predictions.columns).fillna(0.0).to_numpy()
-    return pd.Series(shares_of(rows, weights) @ rows, index=predictions.index)
+    return pd.Series(shares_of(len(rows), weights) @ rows, index=predictions.index)
 
 
 def on_all(*sides: Any) -> tuple[Any, ...]:

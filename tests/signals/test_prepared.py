@@ -15,7 +15,7 @@ import pytest
 from numerai_tools import scoring
 
 from crowdalpha.errors import InputRejected, InvariantBroken
-from signals.prepared import PreparedRound, manifest_of, prepare_round, score_prepared
+from signals.prepared import PreparedRound, prepare_round, score_prepared
 from signals.scores import score_kinds
 
 KINDS = ("corr", "mmc", "bmc", "fnc", "neutral_corr", "neutral_mmc", "alpha", "mpc")
@@ -144,16 +144,20 @@ def test_paying_scores_are_the_same_bits_with_any_number_of_blas_threads() -> No
     assert len(found.pop()) == hashlib.sha256().digest_size * 2
 
 
-def test_stored_arrays_give_the_round_back_and_a_changed_one_is_noticed() -> None:
+def test_stored_arrays_give_the_round_back_and_a_missing_one_is_noticed() -> None:
     data = a_round(37)
     prepared = prepared_of(data)
     arrays = prepared.to_arrays()
     assert arrays["places"].dtype == np.uint16
-    manifest = manifest_of(arrays)
-    again = PreparedRound.from_arrays(arrays, manifest)
+    again = PreparedRound.from_arrays(arrays)
     for kind, values in score_prepared(prepared, data["target"]).items():
         assert score_prepared(again, data["target"])[kind].tobytes() == values.tobytes()
-    changed = {**arrays, "places": arrays["places"].copy()}
-    changed["places"][0, 0] += 1
-    with pytest.raises(InvariantBroken):
-        PreparedRound.from_arrays(changed, manifest)
+    for broken in ({**arrays, "extra": arrays["places"]}, {k: v for k, v in arrays.items() if k != "gauss_table"}):
+        with pytest.raises(InvariantBroken):
+            PreparedRound.from_arrays(broken)
+
+
+def test_a_round_without_models_has_no_scores() -> None:
+    data = a_round(38)
+    empty = prepared_of(data | {"predictions": np.empty((0, 200)), "stakes": np.empty(0)})
+    assert {kind: values.size for kind, values in score_prepared(empty, data["target"]).items()} == dict.fromkeys(KINDS, 0)
