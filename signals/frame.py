@@ -7,7 +7,7 @@ little overlap is refused.
 1. Each kind matches the sides that it uses. ``mmc`` and ``bmc`` match theirs in pairs; ``fnc``, ``alpha`` and ``mpc`` match
    predictions with one side, then the result with the other.
 2. The arrays on those labels, sorted, go to the kernels.
-3. Where former signals are given, :mod:`signals.history` says how much changed.
+3. Where former signals are given, :mod:`signals.changes` says how much changed.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ import numpy as np
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from signals.history import Snapshot, changes
+from signals.changes import Snapshot, changes
 from signals.matching import all_at_once, clean, known, placed, require
 from signals.scores import score_kinds
 from signals.sides import NEEDS

@@ -3,7 +3,7 @@
 1. A label counts on a side if its whole row is known there: a NaN in one column drops the row for all columns.
 2. The labels that count on every side must be at least 80 % of each side; the refusal names those that are missing.
 
-Which sides a kind matches, and in which order, is said in :mod:`signals.frame` and :mod:`signals.history`.
+Which sides a kind matches, and in which order, is said in :mod:`signals.frame` and :mod:`signals.changes`.
 """
 
 from typing import Any
