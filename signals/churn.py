@@ -24,10 +24,10 @@ from crowdalpha.errors import InputRejected, InvariantBroken
 from market.arrays import FloatArray, IntArray
 from market.projection import residualize
 from market.ranks import gaussianize, tie_kept_rank
-from signals.constancy import constant_rows, settled
+from signals.constancy import WHOLLY_EXPLAINED, constant_rows, settled
 from signals.cuts import extremes
 from signals.portfolio_scores import neutral_weights, turnover
-from signals.prepared import OVERLAP_MIN, WHOLLY_EXPLAINED
+from signals.prepared import OVERLAP_MIN
 
 CHURN_WITHOUT_ORDER = 1.0
 """A signal without variance has no order that could have been kept: it counts as unrelated."""

@@ -29,6 +29,9 @@ def is_constant(values: FloatArray) -> bool:
     return values.size < 2 or bool(constant_rows(values[None, :])[0])
 
 
+WHOLLY_EXPLAINED = 1e-10
+"""A residual this small beside its vector is what rounding left, not an opinion."""
+
 DIGITS_KEPT = 11
 """Relative to a row's largest value; a projection leaves what was equal before it a few roundings apart."""
 

@@ -28,7 +28,7 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import FloatArray
 from market.projection import NOTHING_LEFT
-from signals.constancy import CONSTANT_SPREAD, is_constant
+from signals.constancy import CONSTANT_SPREAD, WHOLLY_EXPLAINED, is_constant
 from signals.places import places_of, stress
 from signals.sides import LARGEST
 from signals.sums import dot, dots, project_out
@@ -107,7 +107,10 @@ def neutral_mmc(on: "PreparedRound", target: FloatArray, centre: float) -> Proje
     """Return :func:`mmc` with target and meta-model less their part in the exposures."""
     del centre
     basis = kept(on.basis, "exposures")
-    meta = project_out(gauss_of(on, on.sides.meta_model, "a meta-model"), basis)
+    whole = gauss_of(on, on.sides.meta_model, "a meta-model")
+    meta = project_out(whole, basis)
+    if np.max(np.abs(meta), initial=0.0) <= WHOLLY_EXPLAINED * np.max(np.abs(whole), initial=0.0):
+        meta = np.zeros_like(meta)
     vector = _contribution(project_out(in_bins(target), basis), meta)
     return Projection("gauss", vector, (kept(on.residual_lengths, "exposures") > 0).astype(np.float64))
 

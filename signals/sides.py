@@ -121,3 +121,9 @@ def _refuse_without_square(sides: Sides) -> None:
     for name, side in (("exposures", sides.exposures), ("sample weights", sides.sample_weights)):
         if side is not None and (np.abs(side) > LARGEST).any():
             raise InputRejected(Code.VALUE_NOT_FINITE, f"The {name} are finite and at most {LARGEST:.0e}.")
+
+
+def refuse_huge(target: FloatArray) -> None:
+    """Refuse a target whose squares have no float64; NaN, where it is unknown, passes."""
+    if (np.abs(target) > LARGEST).any():
+        raise InputRejected(Code.VALUE_NOT_FINITE, f"Values of a target are finite and at most {LARGEST:.0e}.")
