@@ -79,6 +79,8 @@ class Code(StrEnum):
     PRICES_UNREADABLE = "prices_unreadable", "The price file cannot be read as the format that its name says."
     PRICES_COLUMNS = "prices_columns", "The price file lacks a column that is needed."
     PRICES_INVALID = "prices_invalid", "The price file holds rows that cannot be prices."
+    INGEST_RUNNING = "ingest_running", "Another process adds market data to the home; try again later."
+    DATASET_DIFFERS = "dataset_differs", "The dataset is kept with another calendar, currency, price basis or delay."
     META_UNREADABLE = "meta_unreadable", "The metadata file cannot be read or lacks a column that is needed."
     DATE_OUTSIDE_PANEL = "date_outside_panel", "The date lies outside the price panel."
     DATE_INVALID = "date_invalid", "A date is written as YYYY-MM-DD, and the first is not after the last."

@@ -4,6 +4,7 @@ No price is judged here; unreadable is all it says.
 """
 
 import io
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -77,12 +78,21 @@ def read_meta(path: Path) -> Any:
     return table
 
 
-def parquet_bytes(table: object) -> bytes:
-    """Return an Arrow table as Parquet with zstd; the same table gives the same bytes."""
+def parquet_bytes(table: object, *, row_group_rows: int | None = None, repeating: Sequence[str] | None = None) -> bytes:
+    """Return an Arrow table as Parquet with zstd; the same table gives the same bytes.
+
+    Parameters
+    ----------
+    row_group_rows : int, optional
+        Rows that can be read or skipped together.
+    repeating : sequence of str, optional
+        Columns whose values repeat and are kept in a dictionary; without it, all are tried.
+    """
     import pyarrow.parquet as pq
 
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
+    dictionary = True if repeating is None else list(repeating)
+    pq.write_table(table, sink, compression="zstd", row_group_size=row_group_rows, use_dictionary=dictionary)
     return sink.getvalue()
 
 
