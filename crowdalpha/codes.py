@@ -80,6 +80,8 @@ class Code(StrEnum):
     PRICES_COLUMNS = "prices_columns", "The price file lacks a column that is needed."
     PRICES_INVALID = "prices_invalid", "The price file holds rows that cannot be prices."
     META_UNREADABLE = "meta_unreadable", "The metadata file cannot be read or lacks a column that is needed."
+    TICKERS_INVALID = "tickers_invalid", "The file of tickers names none, or holds a line that is no ticker."
+    VENDOR_UNAVAILABLE = "vendor_unavailable", "The data vendor did not answer all; the same command goes on where it stopped."
     DATE_OUTSIDE_PANEL = "date_outside_panel", "The date lies outside the price panel."
     DATE_INVALID = "date_invalid", "A date is written as YYYY-MM-DD, and the first is not after the last."
     DATE_NOT_SESSION = "date_not_session", "The date is not a session of the exchange."
