@@ -82,6 +82,8 @@ class Code(StrEnum):
     INGEST_RUNNING = "ingest_running", "Another process adds market data to the home; try again later."
     DATASET_DIFFERS = "dataset_differs", "The dataset is kept with another calendar, currency, price basis or delay."
     META_UNREADABLE = "meta_unreadable", "The metadata file cannot be read or lacks a column that is needed."
+    TICKERS_INVALID = "tickers_invalid", "The file of tickers names none, or holds a line that is no ticker."
+    VENDOR_UNAVAILABLE = "vendor_unavailable", "The data vendor did not answer all; the same command goes on where it stopped."
     DATE_OUTSIDE_PANEL = "date_outside_panel", "The date lies outside the price panel."
     DATE_INVALID = "date_invalid", "A date is written as YYYY-MM-DD, and the first is not after the last."
     DATE_NOT_SESSION = "date_not_session", "The date is not a session of the exchange."
