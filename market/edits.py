@@ -3,8 +3,9 @@
 It asks no strategy anything; :mod:`market.leakage` does. Fields are not listed one by one, so that a new one is edited too, or
 refused:
 
-1. A record with a field ``known_at`` says when each of its rows was learnt. Its arrays with as many rows are dated by it: rows
-   learnt by the cut stay as they are, the later ones are edited. Records inside the record are walked the same way.
+1. A record with a field ``known_at`` says when each of its rows was learnt. Its arrays with as many rows are dated by it, and
+   so are those of a record inside it that has no ``known_at`` of its own, as the quotes have none and the revisions have one.
+   Rows learnt by the cut stay as they are, the later ones are edited.
 2. Fields named ``delisting_…`` are one event an asset. One that was not known at the cut is edited.
 3. Instants, calendars and :data:`KNOWN_AHEAD` are published before they come: cut off where rows are, kept otherwise.
 4. :data:`UNDATED` is a snapshot that says of no cell when it was learnt. It stays, and so nothing can be found out about it.
@@ -15,8 +16,8 @@ edit        what becomes of the later rows
 ==========  ==========================================================================================================
 nan         every float is NaN; later delistings are gone
 scale       every float is a million times itself; a later delisting pays a million times as much
-shuffle     rows and assets change places, the same in all fields, so that prices and volumes still fit each other; the
-            later delistings befall other assets
+shuffle     rows and assets change places, the same in all fields, so that prices and volumes still fit each other; what
+            corrections say befalls other cells, and later delistings befall other assets
 truncate    they are not there; later delistings are gone
 ==========  ==========================================================================================================
 
@@ -45,13 +46,8 @@ EVENT_ROW, EVENT_CLOCK = "delisting_index", "delisting_known_at"
 KNOWN_AHEAD = frozenset({"trading"})
 """Dated arrays that exchanges publish before: which of them trades on which date."""
 
-UNDATED = frozenset(
-    {
-        *("asset_ids", "tickers", "sectors", "countries", "exchanges", "currencies", "shares"),
-        *("exchange_names", "exchange_index"),
-    }
-)
-"""Arrays over assets or exchanges without an instant. A panel that takes them from a snapshot says ``static_lookahead``."""
+UNDATED = frozenset({"asset_ids", "tickers", "sectors", "countries", "exchanges", "currencies", "shares"})
+"""Arrays over assets without an instant. A panel that takes them from a snapshot says ``static_lookahead``."""
 
 SCALE_FACTOR = 1e6
 
@@ -134,14 +130,14 @@ def edit_before(panel: PointInTimePanel, cut: datetime, rng: np.random.Generator
     return edited
 
 
-def _edited(record: Any, change: _Change) -> Any:
-    """Return a copy of a dataclass with every field edited by its rule."""
-    clock = getattr(record, CLOCK, None)
-    rows = None if clock is None else change.rows(clock)
+def _edited(record: Any, change: _Change, rows: BoolArray | None = None) -> Any:
+    """Return a copy of a dataclass with every field edited by its rule; ``rows`` are those of the record that holds it."""
+    if hasattr(record, CLOCK):
+        rows = change.rows(getattr(record, CLOCK))
     changed = {}
     for f in fields(record):
         value = getattr(record, f.name)
-        if f.init and f.name.startswith(EVENT):
+        if f.init and f.name.startswith(EVENT) and value is not None:
             changed[f.name] = _event(record, f.name, change)
         elif f.init:
             changed[f.name] = _value(f"{type(record).__name__}.{f.name}", value, rows, change)
@@ -152,7 +148,7 @@ def _value(name: str, value: Any, rows: BoolArray | None, change: _Change) -> An
     if isinstance(value, np.ndarray):
         return _array(name, value, rows, change)
     if is_dataclass(value) and not isinstance(value, type | SessionCalendar):
-        return _edited(value, change)
+        return _edited(value, change, rows)
     if not _is_plain(value):
         raise _no_rule(name)
     return value
@@ -168,14 +164,16 @@ def _array(name: str, values: Array, rows: BoolArray | None, change: _Change) ->
         return values[~rows]
     if short in KNOWN_AHEAD or values.dtype.kind == "M":
         return values
-    return _rows(values, rows, change)
+    return _rows(name, values, rows, change)
 
 
-def _rows(values: Array, rows: BoolArray, change: _Change) -> Array:
+def _rows(name: str, values: Array, rows: BoolArray, change: _Change) -> Array:
     """Return ``values`` (T, …) with the chosen rows edited."""
     out = values.copy()
     if change.edit is Edit.SHUFFLE:
-        moved = values[np.flatnonzero(rows)[change.order("rows", int(rows.sum()))]]
+        # a list of records whose columns all moved alike would say the same in another order
+        axis = "rows" if values.ndim > 1 else name
+        moved = values[np.flatnonzero(rows)[change.order(axis, int(rows.sum()))]]
         out[rows] = moved if values.ndim == 1 else moved[:, change.order("columns", values.shape[1])]
     elif values.dtype.kind == "f":
         out[rows] = np.nan if change.edit is Edit.NAN else values[rows] * SCALE_FACTOR

@@ -54,8 +54,8 @@ def negative_shift(panel: PointInTimePanel, instant: datetime) -> Answer:
 
 
 def positive_shift(panel: PointInTimePanel, instant: datetime) -> Answer:
-    lagged = np.roll(whole(panel).total_returns(), 1, axis=0)
-    return lagged[last_row(panel, instant)]
+    lagged = np.roll(panel.as_of(instant).total_returns(), 1, axis=0)
+    return lagged[-1]
 
 
 # --- the sample of a mean ---------------------------------------------------------------------------------------
@@ -114,8 +114,9 @@ def _adjusted(close: FloatArray, splits: FloatArray) -> FloatArray:
 
 def future_split_adjustment(panel: PointInTimePanel, instant: datetime) -> Answer:
     """Prefer cheap shares: a share that is cheap after adjustment is one that will be split, since it rose."""
-    assert panel.splits is not None
-    return -np.log(_adjusted(panel.close, panel.splits)[last_row(panel, instant)])
+    splits = panel.quotes.splits
+    assert splits is not None
+    return -np.log(_adjusted(panel.close, splits)[last_row(panel, instant)])
 
 
 def split_adjustment_by_then(panel: PointInTimePanel, instant: datetime) -> Answer:
@@ -178,6 +179,19 @@ def gaps_filled_forward(panel: PointInTimePanel, instant: datetime) -> Answer:
     return filled[-1] / filled[-1 - WEEK] - 1.0
 
 
+# --- corrections ------------------------------------------------------------------------------------------------
+
+
+def restated_prices(panel: PointInTimePanel, instant: datetime) -> Answer:
+    """Cut the last month out of today's file, in which the vendor has corrected it since."""
+    row = last_row(panel, instant)
+    return np.nan_to_num(whole(panel).close[row + 1 - MONTH : row + 1]).mean(axis=0)
+
+
+def prices_as_told_by_then(panel: PointInTimePanel, instant: datetime) -> Answer:
+    return np.nan_to_num(panel.as_of(instant).close[-MONTH:]).mean(axis=0)
+
+
 class Pair(NamedTuple):
     """What was planted, and what an honest person would have written."""
 
@@ -194,6 +208,7 @@ PAIRS = (
     Pair(survivorship_filter, listed_by_then),
     Pair(target_among_features, features_of_the_past),
     Pair(backfilled_gaps, gaps_filled_forward),
+    Pair(restated_prices, prices_as_told_by_then),
 )
 
 

@@ -18,6 +18,7 @@ from market import Cache, LeakReport, PanelView, PointInTimePanel, SyntheticSpec
 from market.calendars import to_instant
 from service.desk import MarketDesk
 from service.vendors.ingested import read_batch
+from tests.builders.corrections import corrected
 from tests.leakage.published import Published, small_house
 
 SEED = 23
@@ -27,12 +28,12 @@ CUT_ROWS = (316, 337, 356, 371, 398)
 
 @cache
 def market_of_sixty() -> PointInTimePanel:
-    """Sixty assets over 400 sessions, with splits, halts, listings and delistings."""
+    """Sixty assets over 400 sessions, with splits, halts, listings, delistings and corrections."""
     spec = SyntheticSpec(
         seed=SEED, n_assets=60, start=date(2015, 1, 2), end=date(2016, 8, 3), splits_per_year=0.5, halts_per_year=2.0,
         listing_share=0.1, delisting_share=0.1, countries=("US", "CA"),
     )  # fmt: skip
-    return generate_market(spec)
+    return corrected(generate_market(spec), SEED, share=0.002)
 
 
 def evenings(panel: PointInTimePanel, rows: Sequence[int]) -> list[datetime]:

@@ -4,7 +4,7 @@ Method: a synthetic market with events on both sides of the cut is edited in eac
 each field after the cut with what the edit promises. Fields that the panel does not have yet are tried on records made here.
 """
 
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import dataclass, field, fields, make_dataclass, replace
 from datetime import date, timedelta
 from functools import cache
 from typing import Any
@@ -15,10 +15,11 @@ import pytest
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, InvariantBroken
 from market.calendars import to_instant
-from market.edits import KNOWN_AHEAD, UNDATED, Edit, _Change, _edited, edit_after, edit_before
+from market.edits import UNDATED, Edit, _Change, _edited, edit_after, edit_before
 from market.outcome import differences, outcome
 from market.panel import NOT_DELISTED, PanelView, PointInTimePanel
 from market.synthetic import SyntheticSpec, generate_market
+from tests.builders.corrections import corrected
 
 SEED = 4
 ROW = 60
@@ -27,12 +28,20 @@ EDITS = pytest.mark.parametrize("edit", list(Edit))
 
 @cache
 def market() -> PointInTimePanel:
-    """Thirty assets over a hundred sessions, a third of which is delisted."""
+    """Thirty assets over a hundred sessions, a third of which is delisted; every field that a panel may have is there."""
     spec = SyntheticSpec(
         seed=SEED, n_assets=30, start=date(2015, 1, 2), end=date(2015, 5, 27), delisting_share=0.6, listing_share=0.1,
         splits_per_year=2.0, halts_per_year=4.0,
     )  # fmt: skip
-    return generate_market(spec)
+    panel, rng = corrected(generate_market(spec), SEED), np.random.default_rng(SEED)
+    told = panel.known_at[panel.delisting_index].astype("datetime64[us]") + np.timedelta64(2, "D")
+    return replace(
+        panel,
+        quotes=replace(panel.quotes, high=panel.close * 1.01, low=panel.close * 0.99),
+        delisting_known_at=np.where(panel.delisting_index == NOT_DELISTED, np.datetime64("NaT"), told),
+        trading=np.ones((len(panel.sessions), 1), dtype=np.bool_),
+        fx=np.exp(np.cumsum(rng.normal(0, 0.01, panel.close.shape), axis=0)),
+    )
 
 
 def edited(edit: Edit) -> PointInTimePanel:
@@ -46,22 +55,22 @@ def shown(view: PanelView) -> dict[str, Any]:
     return {"view": view, "traded": view.traded, **{name: getattr(view, name)() for name in asked}}
 
 
-def dated_fields(panel: PointInTimePanel) -> dict[str, np.ndarray]:
-    values = {f.name: getattr(panel, f.name) for f in fields(panel) if f.init}
-    return {name: v for name, v in values.items() if isinstance(v, np.ndarray) and name not in UNDATED | KNOWN_AHEAD}
-
-
 def test_the_market_has_events_on_both_sides_of_the_cut() -> None:
     index = market().delisting_index
     assert ((index > NOT_DELISTED) & (index <= ROW)).any()
     assert (index > ROW).any()
 
 
+def not_yet_told() -> np.ndarray:
+    """Delistings that were not known at the cut."""
+    return (market().delisting_index > NOT_DELISTED) & ~(market().delisting_known_at <= market().known_at[ROW])
+
+
 @EDITS
 def test_what_was_known_at_the_cut_is_the_same_to_the_bit(edit: Edit) -> None:
     before = market().content_hash()
     panel = edited(edit)
-    for back in (0, 1, 30):
+    for back in (0, 1, 20):
         at = to_instant(market().known_at[ROW - back])
         for instant in (at, at + timedelta(seconds=1)):
             assert differences(outcome(shown(market().as_of(instant))), outcome(shown(panel.as_of(instant)))) == ()
@@ -73,23 +82,31 @@ def test_a_session_later_everything_has_changed(edit: Edit) -> None:
     later = to_instant(market().known_at[ROW + 5])
     found = differences(outcome(shown(market().as_of(later))), outcome(shown(edited(edit).as_of(later))))
     outputs = {difference.output for difference in found}
-    assert {"view.close", "view.open", "view.volume", "total_returns", "market_cap", "dollar_volume"} <= outputs
+    assert {
+        "view.quotes.close",
+        "view.quotes.open",
+        "view.quotes.volume",
+        "total_returns",
+        "market_cap",
+        "dollar_volume",
+    } <= outputs
 
 
 def test_no_field_of_the_panel_is_left_out() -> None:
-    """Every array that the panel holds, or comes to hold, is changed by an edit; instants are cut off."""
-    changed = set()
-    for edit in Edit:
-        panel = edited(edit)
-        changed |= {d.output for d in differences(outcome(dated_fields(market())), outcome(dated_fields(panel)))}
-    assert changed == set(dated_fields(market()))
+    """Every array that the panel holds, or comes to hold, is changed by an edit, but for what has no instant."""
+    assert [f.name for record in (market(), market().quotes) for f in fields(record) if getattr(record, f.name) is None] == []
+    whole = outcome(market())
+    arrays = {path for path, leaf in whole.items() if isinstance(leaf, np.ndarray)}
+    unchanged = arrays - {d.output for edit in Edit for d in differences(whole, outcome(edited(edit)))}
+    undated = {f"assets.{name}" for name in UNDATED} | {f"calendar.{name}" for name in ("sessions", "opens", "closes")}
+    assert unchanged == undated | {"flags.items"}
 
 
 def test_nan_leaves_no_number_and_no_later_delisting() -> None:
     panel = edited(Edit.NAN)
-    for name, values in dated_fields(panel).items():
-        if values.ndim == 2:
-            assert np.isnan(values[ROW + 1 :]).all(), name
+    for name, values in {**panel.quotes.arrays(), "fx": panel.fx}.items():
+        assert np.isnan(values[ROW + 1 :]).all(), name
+    assert np.isnan(panel.revisions.values[panel.revisions.known_at > market().known_at[ROW]]).all()
     assert panel.delisting_index.max() <= ROW
     assert len(panel.sessions) == len(market().sessions)
 
@@ -97,7 +114,7 @@ def test_nan_leaves_no_number_and_no_later_delisting() -> None:
 def test_scale_makes_every_number_a_million_times_as_large() -> None:
     panel = edited(Edit.SCALE)
     np.testing.assert_array_equal(panel.close[ROW + 1 :], market().close[ROW + 1 :] * 1e6)
-    later = market().delisting_index > ROW
+    later = not_yet_told()
     np.testing.assert_allclose(1 + panel.delisting_return[later], 1e6 * (1 + market().delisting_return[later]), rtol=1e-12)
     np.testing.assert_array_equal(panel.delisting_index, market().delisting_index)
 
@@ -106,13 +123,17 @@ def test_shuffle_moves_all_fields_to_the_same_places() -> None:
     panel, original = edited(Edit.SHUFFLE), market()
 
     def pairs(p: PointInTimePanel) -> list[tuple[float, float]]:
-        return sorted(zip(np.nan_to_num(p.close[ROW + 1 :]).ravel(), np.nan_to_num(p.volume[ROW + 1 :]).ravel(), strict=True))
+        return sorted(
+            zip(np.nan_to_num(p.close[ROW + 1 :]).ravel(), np.nan_to_num(p.quotes.volume[ROW + 1 :]).ravel(), strict=True)
+        )
 
     assert pairs(panel) == pairs(original)
     assert not np.array_equal(np.sort(panel.close[ROW + 1], axis=None), np.sort(original.close[ROW + 1], axis=None))
-    later = original.delisting_index > ROW
+    later = not_yet_told()
     assert sorted(panel.delisting_index[panel.delisting_index > ROW]) == sorted(original.delisting_index[later])
     assert not np.array_equal(panel.delisting_index > ROW, later)
+    assert sorted(panel.revisions.values) == sorted(original.revisions.values)
+    assert not np.array_equal(panel.revisions.values, original.revisions.values)
     again = edited(Edit.SHUFFLE)
     assert again.content_hash() == panel.content_hash(), "the same generator gives the same panel"
 
@@ -184,12 +205,17 @@ def test_a_delisting_that_was_told_later_is_edited() -> None:
 
 
 def test_a_table_inside_the_panel_is_edited_by_its_own_clock() -> None:
-    table = Corrections(KNOWN[[0, 3, 3]], np.array([0, 1, 2]), np.array([5.0, 6.0, 7.0]), np.array(["x", "y", "z"]))
+    known_at = KNOWN[[0] + [3] * 20]
+    words = np.array([f"word {i}" for i in range(21)])
+    table = Corrections(known_at, np.arange(21), np.arange(21.0), words)
     record = Record(corrections=table)
-    assert _edited(record, change(Edit.TRUNCATE)).corrections.value.tolist() == [5.0]
-    assert _edited(record, change(Edit.SCALE)).corrections.value.tolist() == [5.0, 6e6, 7e6]
+    assert _edited(record, change(Edit.TRUNCATE)).corrections.value.tolist() == [0.0]
+    assert _edited(record, change(Edit.SCALE)).corrections.value.tolist() == [0.0, *(1e6 * i for i in range(1, 21))]
     moved = _edited(record, change(Edit.SHUFFLE)).corrections
-    assert (moved.row.tolist(), moved.value.tolist(), moved.reason.tolist()) == ([0, 2, 1], [5.0, 7.0, 6.0], ["x", "z", "y"])
+    assert (moved.row[0], moved.value[0], moved.reason[0]) == (0, 0.0, "word 0")
+    assert sorted(moved.row) == list(range(21))
+    pairs = set(zip(moved.row.tolist(), moved.value.tolist(), moved.reason.tolist(), strict=True))
+    assert pairs != set(zip(table.row.tolist(), table.value.tolist(), words.tolist(), strict=True))
 
 
 def test_dated_fields_of_other_forms_are_edited_and_published_ones_are_cut_off() -> None:
@@ -209,10 +235,18 @@ class Timeless:
     value: np.ndarray
 
 
+def test_a_table_without_instants_is_dated_by_what_holds_it() -> None:
+    grown = make_dataclass("Grown", [("quotes", Timeless)], bases=(Record,), frozen=True, kw_only=True)(
+        quotes=Timeless(np.arange(4.0))
+    )
+    assert _edited(grown, change(Edit.SCALE)).quotes.value.tolist() == [0.0, 1.0, 2e6, 3e6]
+    assert _edited(grown, change(Edit.TRUNCATE)).quotes.value.tolist() == [0.0, 1.0]
+
+
 @pytest.mark.parametrize(
     "unknown",
-    [np.zeros(3), np.zeros((3, 4)), [np.zeros(4)], {"USD": np.zeros(4)}, Timeless(np.zeros(4)), object()],
-    ids=["by-asset", "by-asset-and-row", "list", "mapping", "table-without-instants", "object"],
+    [np.zeros(3), np.zeros((3, 4)), [np.zeros(4)], {"USD": np.zeros(4)}, Timeless(np.zeros(3)), object()],
+    ids=["by-asset", "by-asset-and-row", "list", "mapping", "table", "object"],
 )
 def test_a_field_without_a_rule_is_an_error(unknown: Any) -> None:
     grown = make_dataclass("Grown", [("mystery", Any)], bases=(Record,), frozen=True, kw_only=True)(mystery=unknown)

@@ -90,7 +90,7 @@ def test_a_difference_is_found_where_it_is(a: object, b: object, output: str, po
 def test_a_whole_view_can_be_compared() -> None:
     assert between(small_view(), small_view()) == []
     outputs = {output for output, _ in between(small_view(seed=1), small_view(seed=2))}
-    assert {"close", "volume", "assets.shares"} <= outputs
+    assert {"quotes.close", "quotes.volume", "assets.shares"} <= outputs
 
 
 def test_an_answer_is_copied_at_once() -> None:
