@@ -108,12 +108,16 @@ class LeakReport:
 
     def __str__(self) -> str:
         """Return the verdict in a sentence."""
-        tried = f"{self.comparisons} answers at {self.cuts} cuts"
+        tried = f"{_counted(self.comparisons, 'answer')} at {_counted(self.cuts, 'cut')}"
         if self.leaks:
-            return f"It knows the future: {len(self.leaks)} parts of {tried} changed. First: {self.leaks[0]}"
+            return f"It knows the future: {_counted(len(self.leaks), 'change')} in {tried}. First: {self.leaks[0]}"
         if self.deaf:
             return f"Nothing can be said: {tried} hang on no price at all, neither later nor earlier."
         return f"No trace of the future: {tried} are bit-identical, and do change with the past."
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def of_view(decide: Callable[[PanelView], object]) -> Strategy:

@@ -56,7 +56,7 @@ def test_a_leak_is_told_with_edit_cut_output_and_place() -> None:
     assert (leak.edit, leak.cut, leak.instant, leak.cache) == (Edit.SCALE, at, at, Cache.COLD)
     assert (leak.output, leak.position, leak.before, leak.after) == ("signal", (7,), str(price), str(price * 1e6))
     assert str(leak).startswith("signal[7], decided at 2014-03-17 21:00Z, was ")
-    assert str(report).startswith("It knows the future: 1 parts of 1 answers at 1 cuts changed.")
+    assert str(report).startswith("It knows the future: 1 change in 1 answer at 1 cut. First: signal[7], ")
     assert not report.clean
 
 
