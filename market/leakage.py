@@ -15,7 +15,7 @@ about the strategy on one panel and at some instants, no proof: what it cannot f
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import numpy as np
@@ -77,8 +77,8 @@ class Leak:
     def __str__(self) -> str:
         """Return the leak in a sentence."""
         place = "" if self.position is None else str(list(self.position))
-        decided = f"decided at {self.instant:%Y-%m-%d %H:%M}Z"
-        what = f"{self.edit} of everything after {self.cut:%Y-%m-%d %H:%M}Z ({self.cache})"
+        decided = f"decided at {_utc(self.instant)}"
+        what = f"{self.edit} of everything after {_utc(self.cut)} ({self.cache})"
         return f"{self.output}{place}, {decided}, was {self.before} and becomes {self.after} under {what}."
 
 
@@ -114,6 +114,10 @@ class LeakReport:
         if self.deaf:
             return f"Nothing can be said: {tried} hang on no price at all, neither later nor earlier."
         return f"No trace of the future: {tried} are bit-identical, and do change with the past."
+
+
+def _utc(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M}Z"
 
 
 def _counted(number: int, noun: str) -> str:
@@ -232,6 +236,6 @@ def _steady_answer(strategy: Strategy, panel: PointInTimePanel, instant: datetim
         what = f"{found[0].output} was {found[0].before} and then {found[0].after}"
         raise InputRejected(
             Code.STRATEGY_UNSTEADY,
-            f"Asked twice for {instant:%Y-%m-%d %H:%M}Z on the same panel, the strategy gave two answers: {what}.",
+            f"Asked twice for {_utc(instant)} on the same panel, the strategy gave two answers: {what}.",
         )
     return answers[0]
