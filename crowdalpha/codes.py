@@ -91,6 +91,7 @@ class Code(StrEnum):
     CALENDAR_END = "calendar_end", "The exchange calendar does not reach that far."
     MARKET_COVERAGE = "market_coverage", "Prices of too small a part of the universe are known."
     UNIVERSE_TOO_SMALL = "universe_too_small", "Too few assets satisfy the universe's rules."
+    STRATEGY_UNSTEADY = "strategy_unsteady", "A strategy that is searched for leaks gives two answers to one question."
     # Portfolio
     MANDATE_INVALID = "mandate_invalid", "The mandate holds an unknown key or contradicts itself."
     PROBLEM_INVALID = "problem_invalid", "The rebalance problem's arrays have wrong shapes or hold values that are not finite."
