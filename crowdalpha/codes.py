@@ -85,6 +85,7 @@ class Code(StrEnum):
     DATE_NOT_SESSION = "date_not_session", "The date is not a session of the exchange."
     HISTORY_TOO_SHORT = "history_too_short", "There is not enough history before the date."
     CALENDAR_END = "calendar_end", "The exchange calendar does not reach that far."
+    COUNTRY_UNKNOWN = "country_unknown", "No exchange calendar is known for the country."
     MARKET_COVERAGE = "market_coverage", "Prices of too small a part of the universe are known."
     UNIVERSE_TOO_SMALL = "universe_too_small", "Too few assets satisfy the universe's rules."
     # Portfolio

@@ -5,7 +5,8 @@ when it is imported; the function that needs one does.
 """
 
 from market.arrays import BoolArray, DateArray, FloatArray, IntArray, StrArray, readonly
-from market.calendars import SessionCalendar, session_calendar
+from market.calendars import SessionCalendar, joint_calendar, session_calendar
+from market.countries import VENUES, Venue, venue_of
 from market.exposures import DEFAULT_STYLES, Exposures, compute_exposures
 from market.panel import NOT_DELISTED, AssetTable, PanelView, PointInTimePanel, build_panel
 from market.pivot import to_tables
@@ -18,6 +19,7 @@ from market.universe import Universe, UniverseRule, select_universe
 __all__ = [
     "DEFAULT_STYLES",
     "NOT_DELISTED",
+    "VENUES",
     "AssetTable",
     "BoolArray",
     "DateArray",
@@ -31,6 +33,7 @@ __all__ = [
     "SyntheticSpec",
     "Universe",
     "UniverseRule",
+    "Venue",
     "build_panel",
     "compute_exposures",
     "coverage",
@@ -38,6 +41,7 @@ __all__ = [
     "forward_returns",
     "gaussianize",
     "generate_market",
+    "joint_calendar",
     "mean_places",
     "neutral_target",
     "oracle_scores",
@@ -50,4 +54,5 @@ __all__ = [
     "session_calendar",
     "tie_kept_rank",
     "to_tables",
+    "venue_of",
 ]
