@@ -86,6 +86,8 @@ class Code(StrEnum):
     HISTORY_TOO_SHORT = "history_too_short", "There is not enough history before the date."
     CALENDAR_END = "calendar_end", "The exchange calendar does not reach that far."
     COUNTRY_UNKNOWN = "country_unknown", "No exchange calendar is known for the country."
+    FX_INVALID = "fx_invalid", "The table of exchange rates holds rows that cannot be rates."
+    FX_MISSING = "fx_missing", "An exchange rate is missing, or was last known too long ago."
     MARKET_COVERAGE = "market_coverage", "Prices of too small a part of the universe are known."
     UNIVERSE_TOO_SMALL = "universe_too_small", "Too few assets satisfy the universe's rules."
     # Portfolio

@@ -8,6 +8,7 @@ from market.arrays import BoolArray, DateArray, FloatArray, IntArray, StrArray, 
 from market.calendars import SessionCalendar, joint_calendar, session_calendar
 from market.countries import VENUES, Venue, venue_of
 from market.exposures import DEFAULT_STYLES, Exposures, compute_exposures
+from market.fx import FxTable, fx_table, in_fund_currency
 from market.panel import NOT_DELISTED, AssetTable, PanelView, PointInTimePanel, build_panel
 from market.pivot import to_tables
 from market.projection import orthonormal_basis, project_out, residualize
@@ -25,6 +26,7 @@ __all__ = [
     "DateArray",
     "Exposures",
     "FloatArray",
+    "FxTable",
     "IntArray",
     "PanelView",
     "PointInTimePanel",
@@ -39,8 +41,10 @@ __all__ = [
     "coverage",
     "five_bins",
     "forward_returns",
+    "fx_table",
     "gaussianize",
     "generate_market",
+    "in_fund_currency",
     "joint_calendar",
     "mean_places",
     "neutral_target",

@@ -41,6 +41,7 @@ class MarketSettings:
 
     calendar: str
     vendor_delay_minutes: int = _bounded(0, 7 * 24 * 60)
+    fx_carry_days_max: int = _bounded(0, 366)
 
 
 @dataclass(frozen=True, slots=True)
