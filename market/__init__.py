@@ -7,6 +7,7 @@ when it is imported; the function that needs one does.
 from market.arrays import BoolArray, DateArray, FloatArray, IntArray, StrArray, readonly
 from market.calendars import SessionCalendar, joint_calendar, session_calendar
 from market.countries import VENUES, Venue, venue_of
+from market.delistings import delisting_returns, traded_before
 from market.exposures import DEFAULT_STYLES, Exposures, compute_exposures
 from market.fx import FxTable, fx_table, in_fund_currency
 from market.panel import NOT_DELISTED, AssetTable, PanelView, PointInTimePanel, build_panel
@@ -14,8 +15,9 @@ from market.pivot import to_tables
 from market.projection import orthonormal_basis, project_out, residualize
 from market.ranks import five_bins, gaussianize, mean_places, quantile_bins, tie_kept_rank
 from market.synthetic import SyntheticSpec, generate_market, oracle_scores
-from market.targets import coverage, forward_returns, neutral_target
+from market.targets import coverage, forward_returns, neutral_target, raw_target, window_returns
 from market.universe import Universe, UniverseRule, select_universe
+from market.windows import windows
 
 __all__ = [
     "DEFAULT_STYLES",
@@ -39,6 +41,7 @@ __all__ = [
     "build_panel",
     "compute_exposures",
     "coverage",
+    "delisting_returns",
     "five_bins",
     "forward_returns",
     "fx_table",
@@ -52,11 +55,15 @@ __all__ = [
     "orthonormal_basis",
     "project_out",
     "quantile_bins",
+    "raw_target",
     "readonly",
     "residualize",
     "select_universe",
     "session_calendar",
     "tie_kept_rank",
     "to_tables",
+    "traded_before",
     "venue_of",
+    "window_returns",
+    "windows",
 ]

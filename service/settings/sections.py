@@ -42,6 +42,7 @@ class MarketSettings:
     calendar: str
     vendor_delay_minutes: int = _bounded(0, 7 * 24 * 60)
     fx_carry_days_max: int = _bounded(0, 366)
+    delisting_performance_return: float = _bounded(-1, 0)
 
 
 @dataclass(frozen=True, slots=True)
