@@ -89,6 +89,7 @@ class Code(StrEnum):
     FX_INVALID = "fx_invalid", "The table of exchange rates holds rows that cannot be rates."
     FX_MISSING = "fx_missing", "An exchange rate is missing, or was last known too long ago."
     MARKET_COVERAGE = "market_coverage", "Prices of too small a part of the universe are known."
+    PRICE_BASIS = "price_basis", "A rule on price levels needs prices that are not adjusted."
     UNIVERSE_TOO_SMALL = "universe_too_small", "Too few assets satisfy the universe's rules."
     # Portfolio
     MANDATE_INVALID = "mandate_invalid", "The mandate holds an unknown key or contradicts itself."

@@ -22,6 +22,7 @@ SHARES_TOLERANCE = 1e-9
 
 META_MODEL_VARIANTS = ("stake", "equal", "stake_min", "provider_cap")
 BLEND_MODES = ("fixed", "stake", "walk_forward")
+ADJUSTED_LEVELS = ("refuse", "flag")
 
 
 def _bounded(minimum: int, maximum: int | None = None) -> Any:
@@ -49,10 +50,34 @@ class MarketSettings:
 class UniverseSettings:
     """Table ``universe``."""
 
+    countries: str
+    adjusted_levels: str
     size: int = _bounded(2)
     min_history_sessions: int = _bounded(2)
     adv_window_sessions: int = _bounded(1)
-    stale_sessions_max: int = _bounded(0)
+    stale_sessions_max: int = _bounded(1)
+    adv_min: float = _bounded(0)
+    market_cap_min: float = _bounded(0)
+    market_cap_max: float = _bounded(0)
+    price_min: float = _bounded(0)
+    price_max: float = _bounded(0)
+    hysteresis: float = _bounded(0, 1)
+
+    def __post_init__(self) -> None:
+        wrong = {
+            "hysteresis": self.hysteresis == 1,
+            "market_cap_max": 0 < self.market_cap_max < self.market_cap_min,
+            "price_max": 0 < self.price_max < self.price_min,
+        }
+        for key in (key for key, bad in wrong.items() if bad):
+            why = "must be below 1" if key == "hysteresis" else "lies below its least value"
+            raise InputRejected(Code.SETTING_INVALID, f"The setting 'universe.{key}' {why}.")
+        if self.adjusted_levels not in ADJUSTED_LEVELS:
+            raise InputRejected(
+                Code.SETTING_INVALID,
+                f"The setting 'universe.adjusted_levels' knows no '{self.adjusted_levels[:40]}'; "
+                f"there are: {', '.join(ADJUSTED_LEVELS)}.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
