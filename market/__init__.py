@@ -5,10 +5,12 @@ when it is imported; the function that needs one does.
 """
 
 from market.arrays import BoolArray, DateArray, FloatArray, IntArray, StrArray, readonly
+from market.assets import AssetBook, Resolution, Spell
 from market.calendars import SessionCalendar, joint_calendar, session_calendar
 from market.countries import VENUES, Venue, venue_of
 from market.delistings import delisting_returns, traded_before
 from market.exposures import DEFAULT_STYLES, Exposures, compute_exposures
+from market.facts import DatedFacts
 from market.fx import FxTable, fx_table, in_fund_currency
 from market.panel import NOT_DELISTED, AssetTable, PanelView, PointInTimePanel, build_panel
 from market.pivot import to_tables
@@ -16,6 +18,7 @@ from market.projection import orthonormal_basis, project_out, residualize
 from market.ranks import five_bins, gaussianize, mean_places, quantile_bins, tie_kept_rank
 from market.synthetic import SyntheticSpec, generate_market, oracle_scores
 from market.targets import coverage, forward_returns, neutral_target, raw_target, window_returns
+from market.tickermap import parse_ticker_map
 from market.universe import Universe, UniverseRule, select_universe
 from market.windows import windows
 
@@ -23,16 +26,20 @@ __all__ = [
     "DEFAULT_STYLES",
     "NOT_DELISTED",
     "VENUES",
+    "AssetBook",
     "AssetTable",
     "BoolArray",
     "DateArray",
+    "DatedFacts",
     "Exposures",
     "FloatArray",
     "FxTable",
     "IntArray",
     "PanelView",
     "PointInTimePanel",
+    "Resolution",
     "SessionCalendar",
+    "Spell",
     "StrArray",
     "SyntheticSpec",
     "Universe",
@@ -53,6 +60,7 @@ __all__ = [
     "neutral_target",
     "oracle_scores",
     "orthonormal_basis",
+    "parse_ticker_map",
     "project_out",
     "quantile_bins",
     "raw_target",
