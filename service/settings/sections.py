@@ -4,7 +4,7 @@ The meaning of each key stands beside it in the file, and only there. Nothing he
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -27,6 +27,13 @@ ADJUSTED_LEVELS = ("refuse", "flag")
 
 def _bounded(minimum: int, maximum: int | None = None) -> Any:
     return field(metadata={"minimum": minimum, "maximum": maximum})
+
+
+def _refuse_other_words(name: str, words: Sequence[str], known: Sequence[str]) -> None:
+    for word in words:
+        if word not in known:
+            text = f"The setting '{name}' knows no '{word[:40]}'; there are: {', '.join(known)}."
+            raise InputRejected(Code.SETTING_INVALID, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +79,7 @@ class UniverseSettings:
         for key in (key for key, bad in wrong.items() if bad):
             why = "must be below 1" if key == "hysteresis" else "lies below its least value"
             raise InputRejected(Code.SETTING_INVALID, f"The setting 'universe.{key}' {why}.")
-        if self.adjusted_levels not in ADJUSTED_LEVELS:
-            raise InputRejected(
-                Code.SETTING_INVALID,
-                f"The setting 'universe.adjusted_levels' knows no '{self.adjusted_levels[:40]}'; "
-                f"there are: {', '.join(ADJUSTED_LEVELS)}.",
-            )
+        _refuse_other_words("universe.adjusted_levels", [self.adjusted_levels], ADJUSTED_LEVELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +129,7 @@ class MetamodelSettings:
             ("candidates", self.candidates.split(), META_MODEL_VARIANTS),
             ("blend", [self.blend], BLEND_MODES),
         ):
-            for word in words:
-                if word not in known:
-                    raise InputRejected(
-                        Code.SETTING_INVALID,
-                        f"The setting 'metamodel.{key}' knows no '{word[:40]}'; there are: {', '.join(known)}.",
-                    )
+            _refuse_other_words(f"metamodel.{key}", words, known)
         if self.provider_share_max == 0:
             raise InputRejected(Code.SETTING_INVALID, "The setting 'metamodel.provider_share_max' must be above 0.")
         if self.ensemble_rounds_max < self.ensemble_rounds_min:
