@@ -9,9 +9,11 @@ from market.assets import AssetBook, Resolution, Spell
 from market.calendars import SessionCalendar, joint_calendar, session_calendar
 from market.countries import VENUES, Venue, venue_of
 from market.delistings import delisting_returns, traded_before
+from market.edits import Edit, edit_after
 from market.exposures import DEFAULT_STYLES, Exposures, compute_exposures
 from market.facts import DatedFacts
 from market.fx import FxTable, fx_table, in_fund_currency
+from market.leakage import Cache, Leak, LeakReport, find_leaks, of_view
 from market.panel import NOT_DELISTED, AssetTable, PanelView, PointInTimePanel, build_panel
 from market.pivot import to_tables
 from market.projection import orthonormal_basis, project_out, residualize
@@ -29,12 +31,16 @@ __all__ = [
     "AssetBook",
     "AssetTable",
     "BoolArray",
+    "Cache",
     "DateArray",
     "DatedFacts",
+    "Edit",
     "Exposures",
     "FloatArray",
     "FxTable",
     "IntArray",
+    "Leak",
+    "LeakReport",
     "PanelView",
     "PointInTimePanel",
     "Resolution",
@@ -49,6 +55,8 @@ __all__ = [
     "compute_exposures",
     "coverage",
     "delisting_returns",
+    "edit_after",
+    "find_leaks",
     "five_bins",
     "forward_returns",
     "fx_table",
@@ -58,6 +66,7 @@ __all__ = [
     "joint_calendar",
     "mean_places",
     "neutral_target",
+    "of_view",
     "oracle_scores",
     "orthonormal_basis",
     "parse_ticker_map",
