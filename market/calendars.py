@@ -19,7 +19,7 @@ import numpy as np
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from market.arrays import BoolArray, DateArray, readonly
+from market.arrays import BoolArray, DateArray, IntArray, StrArray, readonly
 
 
 def to_datetime64(instant: datetime) -> np.datetime64:
@@ -106,6 +106,11 @@ class SessionCalendar:
             if part.exchange == exchange:
                 return part
         raise InputRejected(Code.SETTING_INVALID, f"{exchange[:40]!r} is none of the exchanges {', '.join(self.exchanges)}.")
+
+    def columns(self, exchanges: StrArray) -> IntArray:
+        """Return for exchanges (n,), such as those of assets, their columns of :attr:`trading`; another one is refused."""
+        of = {name: self.exchanges.index(self.of(str(name)).exchange) for name in np.unique(exchanges)}
+        return np.array([of[name] for name in exchanges], dtype=np.int64)
 
     def own_offset(self, exchange: str, session: date, n: int) -> date:
         """Return :meth:`offset` counted in the sessions of ``exchange`` alone, of which ``session`` must be one."""

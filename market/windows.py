@@ -37,7 +37,8 @@ def windows(
     calendar : SessionCalendar
         Of E exchanges, or of one.
     exchange_index : (n,) int64
-        Column of each asset's exchange in ``calendar.trading``.
+        Column of each asset's exchange in ``calendar.trading``, from :meth:`~market.calendars.SessionCalendar.columns`; a panel
+        may order its exchanges otherwise.
     base : date, or (E,) datetime64[D]
         s₀ of each exchange, from :meth:`~market.calendars.SessionCalendar.own_last_closed_before`. A single date stands for
         each exchange's last session on or before it.

@@ -146,6 +146,12 @@ def test_every_published_close_ends_its_session_for_its_own_exchange_alone():
             assert JOINT.own_last_closed_before(at + timedelta(seconds=1))[column].item() == day
 
 
+def test_assets_find_the_column_of_their_exchange():
+    assert JOINT.columns(np.array(["XTKS", "XNYS", "XTKS", "XLON"])).tolist() == [2, 0, 2, 1]
+    assert JOINT.columns(np.array([], dtype=str)).shape == (0,)
+    assert refusal(JOINT.columns, np.array(["XNYS", "XHKG"])) is Code.SETTING_INVALID
+
+
 def test_one_exchange_is_its_own_only_part():
     york = SINGLE[0]
     assert york.exchanges == ("XNYS",)
