@@ -1,7 +1,7 @@
 """The name of a move beyond the limit, and whether time can settle it.
 
-Names are tried in this order: swapped tickers, a ticker used again, a wrong unit, news, a split told wrongly, the adjusted
-column, a former split, a split that nobody told of, a lively day, a jump.
+Names are tried in this order: swapped tickers, a ticker used again, a wrong unit, the basis of before a split, news, a split
+told wrongly, the adjusted column, a split that nobody told of, a lively day, a jump.
 """
 
 from collections.abc import Mapping
@@ -30,6 +30,10 @@ MATCH_DEVIATIONS = 3.0
 
 MATCH_VOLUME_LOG_MAX = 1.2
 """What two swapped tickers trade together differs from their usual by chance only: a factor of three at most."""
+
+RATIO_DEVIATIONS = 3.0
+DEVIATION_MAX = 0.03
+"""On the day of a split the price also moves as on any day; a wild ticker is granted no more, or any move would be a split."""
 
 
 def code_of(fault: Fault) -> int:
@@ -97,28 +101,38 @@ def name_doubts(moves: Moves, at: IntArray, former: FormerSplits, believed: Bool
     rules : QualityRules
     """
     x, plain, event, hint = moves.explained[at], moves.plain[at], moves.event[at], moves.hint[at]
-    tolerance = np.maximum(rules.ratio_tolerance_log, 2.0 * np.minimum(moves.deviation[at], 0.03))
+    tolerance = np.maximum(rules.ratio_tolerance_log, RATIO_DEVIATIONS * np.minimum(moves.deviation[at], DEVIATION_MAX))
     told = event + hint
     seen = zip(moves.code[at].tolist(), np.abs(x).tolist(), tolerance.tolist(), strict=True)
     had = np.array([_is_former(former.get(code), moves.day, size, width) for code, size, width in seen], dtype=np.bool_)
     step = moves.step[at]
     # what no trade explains happens overnight; a price that went there in trading is a price
-    overnight = ~(np.abs(moves.intraday[at]) > np.abs(x) / 2) & ~(moves.rise[at] >= rules.news_log_min)
+    quiet = ~(moves.rise[at] >= rules.news_log_min)
+    overnight = ~(np.abs(moves.intraday[at]) > np.abs(x) / 2)
+    # where the ratio speaks for a split, or the size against news, it takes twice the news to be believed
+    hardly = ~(moves.rise[at] >= 2 * rules.news_log_min)
+    far = np.abs(x) > rules.jump_log_hard
     livelier = (moves.rise[at] >= rules.lively_log_min) & (moves.held["doubt_patience"][at] == 0)
     beyond = (x >= rules.break_rise_log) | (x <= -rules.break_fall_log)
     cases = [
         (_swapped(moves, at), Fault.SWAPPED_TICKERS, NEVER, False),
         (moves.gap[at] >= rules.reuse_gap_sessions, Fault.TICKER_REUSE, NEVER, False),
         (_near(x, UNIT_RATIOS, np.maximum(tolerance, 0.15)), Fault.SCALE_ERROR, NEVER, False),
+        (had & hardly & (np.abs(x) >= rules.break_log_min), Fault.ADJUSTMENT_FLIP, rules.break_sessions, True),
         (believed[at], None, 0, False),
         ((told != 0) & (np.abs(x + told) <= tolerance), Fault.MISSING_SPLIT, rules.break_sessions, True),
         ((event != 0) & (np.abs(plain + event / 2) <= tolerance), Fault.DOUBLED_SPLIT, rules.break_sessions, True),
         ((told != 0) & (np.abs(x - told) <= tolerance), Fault.INVENTED_SPLIT, rules.break_sessions, True),
         ((step != 0) & (np.abs(plain) <= moves.limit[at]), Fault.ADJUSTMENT_FLIP, 0, False),
-        (had, Fault.ADJUSTMENT_FLIP, NEVER, False),
-        (_near(x, SPLIT_RATIOS, tolerance) & overnight, Fault.MISSING_SPLIT, rules.break_sessions, True),
+        (had & quiet, Fault.ADJUSTMENT_FLIP, rules.break_sessions, True),
+        (
+            _near(x, SPLIT_RATIOS, tolerance) & overnight & (quiet | far & hardly),
+            Fault.MISSING_SPLIT,
+            rules.break_sessions,
+            True,
+        ),
         (livelier & (np.abs(x) < rules.lively_log_max), None, 0, False),
-        (beyond | (np.abs(x) >= rules.break_log_min) & overnight, Fault.JUMP, rules.break_sessions, True),
+        (beyond | (np.abs(x) >= rules.break_log_min) & overnight & quiet, Fault.JUMP, rules.break_sessions, True),
         (np.ones(at.shape[0], dtype=np.bool_), Fault.JUMP, rules.confirm_sessions, False),
     ]
     fault = np.full(at.shape[0], -1, dtype=np.int64)

@@ -473,9 +473,9 @@ def _told(rng, answer, kind: str, value: Callable[[float], float]) -> Answer:
 
 
 def jump(rng, answer):
-    """A bad print that the next session takes back."""
+    """A bad print, at no split's ratio, that the next session takes back."""
     runs = places(rng, answer)
     changed = answer
     for run in runs:
-        changed = scaled(changed, run, float(rng.choice([0.55, 1.8])))
+        changed = scaled(changed, run, float(rng.choice([0.59, 1.7])))
     return replace(changed, tickers=tickers_of(answer, runs), bad=marked(answer, runs))

@@ -70,7 +70,7 @@ def clean():
 
 @pytest.mark.parametrize(("inject", "fault"), CATALOGUE, ids=lambda value: getattr(value, "__name__", str(value)))
 def test_a_fault_is_found_by_its_name_and_what_is_bad_is_not_used(clean, inject, fault):
-    concerned = caught = bad = used = 0
+    concerned = caught = bad = used = silent = 0
     for seed, answer in zip(SEEDS, clean, strict=True):
         faulty = inject(np.random.default_rng([seed, 21]), answer)
         judgement = judge_batch(faulty.batch, faulty.known)
@@ -80,12 +80,15 @@ def test_a_fault_is_found_by_its_name_and_what_is_bad_is_not_used(clean, inject,
         caught += len(named & tickers)
         bad += int(faulty.bad.sum())
         used += int((judgement.accepted & faulty.bad).sum())
+        told = {ticker for found in judgement.findings for ticker in found.tickers.tolist()}
+        silent += int((judgement.accepted & faulty.bad & ~np.isin(faulty.batch.prices.tickers, list(told))).sum())
         missed = sorted(tickers - named)
         if missed:
             print(f"seed {seed}: not named {missed}")
     print(f"{fault.value}: {caught} of {concerned} named; {used} of {bad} bad rows used")
     assert concerned >= len(SEEDS)
     assert caught >= CAUGHT_SHARE_MIN * concerned
+    assert silent == 0
     assert used <= (1 - CAUGHT_SHARE_MIN) * bad
 
 

@@ -384,3 +384,53 @@ def test_rules_that_contradict_themselves_are_refused():
         with pytest.raises(InputRejected):
             QualityRules(**wrong)
     assert len(fields(QualityRules)) > 20
+
+
+def test_each_ticker_is_judged_by_the_calendar_of_its_own_exchange():
+    london = session_calendar("XLON", date(2013, 1, 1), date(2019, 12, 31))
+    days = np.array(["2014-07-03", "2014-07-04", "2014-07-07"], dtype="datetime64[D]")  # the 4th is a holiday in New York
+    prices = rows_of(
+        tickers=np.repeat(["AAPL", "VOD"], 3),
+        dates=np.tile(days, 2), open=np.full(6, 10.0), close=np.array([10, 10.1, 10.2] * 2),
+        volume=np.array([1e5, 2e5, 3e5] * 2), known_at=np.tile(days.astype("datetime64[us]") + np.timedelta64(23, "h"), 2),
+    )  # fmt: skip
+    known = KnownMarket({"XNYS": NEW_YORK, "XLON": london}, "XNYS", exchanges={"VOD": "XLON"})
+    batch = PriceBatch("test", "raw", np.datetime64("2014-07-08", "us"), prices, EventRows.empty())
+    judgement = judge_batch(batch, known)
+    assert judgement.verdicts.tolist() == [0, 2, 0, 0, 0, 0]
+    assert judgement.counts(Severity.QUARANTINE) == {Fault.HOLIDAY_ROW: 1}
+    assert judgement.coverage.exchanges.tolist() == ["XLON", "XNYS", "XLON", "XLON", "XNYS"]
+    assert judgement.coverage.share.tolist() == [1, 1, 1, 1, 1]
+    assert Fault.GAP not in judgement.counts()
+
+
+def test_a_source_without_opens_and_volumes_is_judged_by_its_closes():
+    prices = quiet()
+    bare = replace(prices, open=np.full(120, np.nan), volume=np.full(120, np.nan))
+    assert not judged(bare, rules=LENIENT).accepted.any()
+    closes = QualityRules(open_required=False, volume_required=False)
+    assert judged(bare, rules=closes).accepted.all()
+    # without a volume no move is news: it waits for two more sessions
+    moved = stepped(bare, 80, 0.7)
+    assert np.flatnonzero(judged(replace(moved, open=bare.open), rules=closes).quarantined).tolist() == [80, 81]
+
+
+def test_a_ticker_is_used_again_only_from_the_day_that_a_person_clears():
+    prices = quiet()
+    day = str(prices.dates[60])
+    events = events_of(("delisting", "T0", day, -0.3, "performance", day))
+    held = judged(prices, events, rules=LENIENT)
+    assert np.flatnonzero(held.quarantined).tolist() == list(range(60, 120))
+    cleared = judged(prices, events, rules=LENIENT, cleared=frozenset({("T0", str(prices.dates[90]))}))
+    assert np.flatnonzero(cleared.quarantined).tolist() == list(range(60, 90))
+
+
+def test_a_correction_of_a_row_that_was_set_aside_is_used_from_its_own_instant():
+    prices = quiet()
+    wrong = prices.close.copy()
+    wrong[100] *= 100.0
+    right = replace(prices.take(np.arange(120) == 100), known_at=prices.known_at[100:101] + np.timedelta64(3, "h"))
+    judgement = judged(joined(replace(prices, open=wrong, close=wrong), right))
+    assert np.flatnonzero(judgement.quarantined).tolist() == [100]
+    assert judgement.accepted[120]
+    assert judgement.counts(Severity.NOTICE)[Fault.RESTATEMENT] == 1
