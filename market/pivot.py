@@ -3,7 +3,8 @@
 1. Name every missing column at once.
 2. Turn tickers and dates into whole numbers; leave out, and count, rows that are no sessions or no prices.
 3. Refuse a table with two rows for one asset and session.
-4. Write each column into a (sessions × assets) array by position.
+4. Write each column into a (sessions × assets) array by position. A vendor's adjusted closes are not kept: what they say of
+   dividends is (:mod:`market.dividends`), because their levels tell of events to come.
 5. Join the metadata by ticker, delistings among them where the table dates them. They are a snapshot, so the panel says
    ``static_lookahead``.
 6. Set ``known_at`` to the session's close plus the vendor's declared delay. The rows are a backfill, so the panel says
@@ -19,14 +20,21 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import Finding, InputRejected
 from market.arrays import BoolArray, DateArray, FloatArray, IntArray, StrArray
 from market.calendars import SessionCalendar
+from market.dividends import inferred_dividends
 from market.panel import NOT_DELISTED, UNKNOWN, AssetTable, PointInTimePanel
 from market.quality import priced_rows, refuse_duplicates
+from market.quotes import Quotes
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PRICE_COLUMNS = ("ticker", "date", "open", "close", "adj_close", "volume")
+PRICE_COLUMNS = ("ticker", "date", "open", "close", "volume")
+ADJUSTED_COLUMN, DIVIDEND_COLUMN = "adj_close", "dividend"
+"""One of the two must be there: adjusted for splits and dividends; or the dividend a share on its ex-date, 0 for none."""
+
 META_COLUMNS = ("ticker", "sector", "listing_country", "shares_out_approx")
+
+_ARRAYS = {"split": "splits", "dividend": "dividends"}
 
 SPLIT_COLUMN = "split"
 """Optional column of prices on a raw basis: new shares for each old one from this session on; 1 or empty for none."""
@@ -102,7 +110,9 @@ def _ticker_codes(column: Any) -> tuple[StrArray, IntArray]:
 def _read(prices: Any) -> _Rows:
     import pyarrow as pa
 
-    table = _as_table(prices, PRICE_COLUMNS, (SPLIT_COLUMN,), Code.PRICES_COLUMNS, "prices")
+    named = [str(name) for name in getattr(prices, "column_names", getattr(prices, "columns", ()))]
+    paying = DIVIDEND_COLUMN if DIVIDEND_COLUMN in named else ADJUSTED_COLUMN
+    table = _as_table(prices, (*PRICE_COLUMNS, paying), (SPLIT_COLUMN,), Code.PRICES_COLUMNS, "prices")
     if table.num_rows == 0:
         raise InputRejected(Code.PRICES_INVALID, "The price table holds no row.")
     tickers, code = _ticker_codes(table.column("ticker"))
@@ -130,7 +140,9 @@ def _on_sessions(rows: _Rows, calendar: SessionCalendar) -> tuple[_Rows, IntArra
 def _clean(prices: Any, calendar: SessionCalendar) -> tuple[_Rows, IntArray, dict[str, int]]:
     rows = _read(prices)
     total = rows.code.shape[0]
-    good = priced_rows(*(rows.values[name] for name in PRICE_COLUMNS[2:]))
+    # Where dividends are given there is no adjusted close to judge: the close stands for it.
+    adjusted = rows.values.get(ADJUSTED_COLUMN, rows.values["close"])
+    good = priced_rows(rows.values["open"], rows.values["close"], adjusted, rows.values["volume"])
     notes = {"rows_read": total, "rows_not_prices": int((~good).sum())}
     rows = rows if good.all() else rows.keep(good)
     if rows.code.shape[0] == 0:
@@ -186,12 +198,14 @@ def _meta_by_ticker(meta: Any, tickers: StrArray) -> dict[str, _About]:
     return found
 
 
-def _assets(tickers: StrArray, about: list[_About]) -> AssetTable:
+def _assets(tickers: StrArray, about: list[_About], exchange: str) -> AssetTable:
     return AssetTable(
         asset_ids=tickers,
         tickers=tickers.copy(),
         sectors=np.array([row.sector for row in about], dtype=np.str_),
         countries=np.array([row.country for row in about], dtype=np.str_),
+        exchanges=np.full(len(about), exchange),
+        currencies=np.full(len(about), UNKNOWN),
         shares=np.array([row.shares for row in about], dtype=np.float64),
     )
 
@@ -215,13 +229,18 @@ def _delistings(about: list[_About], sessions: DateArray) -> tuple[IntArray, Flo
     return index, returns
 
 
-def _dense(rows: _Rows, cells: IntArray, shape: tuple[int, int]) -> dict[str, FloatArray]:
+def _dense(rows: _Rows, cells: IntArray, shape: tuple[int, int]) -> tuple[Quotes, int]:
+    """Return the quotes, and on how many cells the adjusted closes said what no dividend explains."""
     out: dict[str, FloatArray] = {}
     for name, column in rows.values.items():
-        flat = np.full(shape[0] * shape[1], 1.0 if name == SPLIT_COLUMN else np.nan)
-        flat[cells] = np.where(column > 0, column, 1.0) if name == SPLIT_COLUMN else column
-        out["splits" if name == SPLIT_COLUMN else name] = flat.reshape(shape)
-    return out
+        nothing = {SPLIT_COLUMN: 1.0, DIVIDEND_COLUMN: 0.0}.get(name, np.nan)
+        flat = np.full(shape[0] * shape[1], nothing)
+        flat[cells] = np.where(column > 0, column, nothing) if np.isfinite(nothing) else column
+        out[_ARRAYS.get(name, name)] = flat.reshape(shape)
+    adjusted, refused = out.pop(ADJUSTED_COLUMN, None), 0
+    if adjusted is not None:
+        out["dividends"], refused = inferred_dividends(out["close"], adjusted, out.get("splits"))
+    return Quotes(**out), refused
 
 
 def build_panel(
@@ -237,8 +256,8 @@ def build_panel(
     Parameters
     ----------
     prices : pyarrow.Table or pandas.DataFrame
-        Columns ticker, date (a date or ISO text), open, close (on ``price_basis``), adj_close (adjusted for splits and
-        dividends), volume (shares), and optionally split. One row for each asset and session, in any order.
+        Columns ticker, date (a date or ISO text), open, close (on ``price_basis``), volume (shares), adj_close (adjusted for
+        splits and dividends) or dividend, and optionally split. One row for each asset and session, in any order.
     meta : pyarrow.Table or pandas.DataFrame, optional
         Columns ticker, sector, listing_country, shares_out_approx: an undated snapshot; and optionally delisted_on,
         delisting_return.
@@ -254,8 +273,9 @@ def build_panel(
     PointInTimePanel
         Sessions run from the first to the last date with a price, without gaps. ``notes`` counts ``rows_read``,
         ``rows_not_prices`` (an empty or non-positive price, a negative volume), ``rows_untraded`` (no volume),
-        ``rows_not_sessions`` and ``assets_without_rows``. Flags: ``assumed``, ``total_return_adjusted``,
-        ``survivors_only`` when no delisting is known, and ``static_lookahead`` when metadata were given.
+        ``rows_not_sessions``, ``assets_without_rows`` and ``dividends_refused``. Flags: ``assumed``, ``adjusted_prices`` on
+        another basis than ``raw``, ``dividends_inferred`` when they come from adjusted closes, ``survivors_only`` when no
+        delisting is known, and ``static_lookahead`` when metadata were given.
 
     Raises
     ------
@@ -271,16 +291,19 @@ def build_panel(
     found = {} if meta is None else _meta_by_ticker(meta, rows.tickers)
     about = [found.get(ticker, _About()) for ticker in rows.tickers.tolist()]
     delisting_index, delisting_return = _delistings(about, sessions)
-    flags = {"assumed", "total_return_adjusted"} | ({"static_lookahead"} if meta is not None else set())
+    quotes, notes["dividends_refused"] = _dense(rows, cells, (sessions.shape[0], n))
+    flags = {"assumed"} | ({"static_lookahead"} if meta is not None else set())
+    flags |= {"dividends_inferred"} if ADJUSTED_COLUMN in rows.values else set()
+    flags |= {"adjusted_prices"} if price_basis != "raw" else set()
     if (delisting_index == NOT_DELISTED).all():
         flags.add("survivors_only")
     delay = np.timedelta64(vendor_delay_minutes, "m")
     return PointInTimePanel(
-        assets=_assets(rows.tickers, about),
+        assets=_assets(rows.tickers, about, calendar.exchange),
         calendar=calendar,
         sessions=sessions,
         known_at=(calendar.closes[first : last + 1] + delay).astype("datetime64[s]"),
-        **_dense(rows, cells, (sessions.shape[0], n)),
+        quotes=quotes,
         delisting_index=delisting_index,
         delisting_return=delisting_return,
         price_basis=price_basis,
@@ -301,9 +324,9 @@ def to_tables(panel: PointInTimePanel) -> tuple[Any, Any]:
     import pyarrow as pa
 
     row, asset = np.nonzero(np.isfinite(panel.close))
-    columns = {"open": panel.open, "close": panel.close, "adj_close": panel.adj_close, "volume": panel.volume}
-    if panel.splits is not None:
-        columns[SPLIT_COLUMN] = panel.splits
+    names = {array: name for name, array in _ARRAYS.items()}
+    columns = {names.get(name, name): array for name, array in panel.quotes.arrays().items()}
+    columns.setdefault(DIVIDEND_COLUMN, np.zeros(panel.close.shape))
     assets, gone = panel.assets, panel.delisting_index != NOT_DELISTED
     days = np.where(gone, panel.sessions[panel.delisting_index].astype(str), "")
     prices = {"ticker": assets.tickers[asset], "date": panel.sessions[row], **{k: v[row, asset] for k, v in columns.items()}}

@@ -15,16 +15,13 @@ import numpy as np
 
 from market.arrays import FloatArray, IntArray
 from market.projection import orthonormal_basis, project_out
+from signals.constancy import settled
 from signals.metamodel import gauss_of, mean_of, shares_of
 from signals.prepared import PreparedRound
 from signals.scores import corr
 
 BLOCK_MODELS = 256
 """Rows at once: some ten megabytes for five thousand assets."""
-
-DIGITS_KEPT = 11
-"""Relative to a vector's largest value. Assets that the crowd treats alike come out of a projection a few roundings apart, and
-a rank would make an order of them; eleven digits make them tie again."""
 
 NOTHING_LEFT = 1e-10
 """What remains of a vector beside what was taken from it, below which it is rounding and no opinion."""
@@ -50,7 +47,7 @@ def vector_score(vector: FloatArray, target: FloatArray) -> float:
     InputRejected
         As :func:`signals.scores.corr`.
     """
-    return float(corr(_settled(vector[None, :]), target)[0])
+    return float(corr(settled(vector[None, :]), target)[0])
 
 
 def contributions(signals: FloatArray, weights: FloatArray, exposures: FloatArray, target: FloatArray) -> FloatArray:
@@ -116,11 +113,4 @@ def _scores_without(
     rest = neutral - own
     size = np.max(np.abs(own), axis=1) + np.max(np.abs(neutral))
     rest[np.max(np.abs(rest), axis=1) <= NOTHING_LEFT * size] = 0.0
-    return corr(_settled(rest), target)
-
-
-def _settled(rows: FloatArray) -> FloatArray:
-    """Return each row in units of its largest value, rounded, so that what differs by rounding ties."""
-    largest = np.max(np.abs(rows), axis=1, keepdims=True, initial=0.0)
-    scaled = np.divide(rows, largest, out=np.zeros_like(rows), where=largest > 0)
-    return np.asarray(np.round(scaled, DIGITS_KEPT), dtype=np.float64)
+    return corr(settled(rest), target)

@@ -25,7 +25,7 @@ import numpy as np
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import FloatArray, IntArray, readonly
-from market.projection import residualize
+from market.projection import NOTHING_LEFT, residualize
 from market.ranks import gaussianize, tie_kept_rank
 from signals.blocks import ROWS
 from signals.constancy import is_constant
@@ -43,7 +43,7 @@ class MetaModel:
     Attributes
     ----------
     raw : (n,) float64, read-only
-        Weighted mean of Gaussianized ranks; unit: standard deviations of a single model.
+        Weighted mean of Gaussianized ranks; unit: standard deviations of a single model. Zeros if the signals cancel.
     neutral : (n,) float64, read-only
         ``raw`` without its exposures: |b'r| ≤ 1e-10 |b| |r| for each exposure b.
     weights : (m,) float64, read-only
@@ -97,17 +97,20 @@ def meta_model_of(prepared: PreparedRound, weights: FloatArray, exposures: Float
 
 
 def mean_of(gauss: Callable[[IntArray], FloatArray], shares: FloatArray, n: int) -> FloatArray:
-    """Return Σ share · row over the models with a share; ``gauss`` gives the rows (k, n) at k positions.
+    """Return Σ share · row over the models with a share, zeros if they cancel; ``gauss`` gives the rows (k, n) at k positions.
 
     Models are added up in blocks, in their order: neither memory nor the result's last bits depend on how many there are at
     once, or on threads.
     """
-    total = np.zeros(n)
+    total, largest = np.zeros(n), 0.0
     at = np.flatnonzero(shares)
     for lo in range(0, len(at), ROWS):
         rows = at[lo : lo + ROWS]
-        total += np.sum(shares[rows, None] * gauss(rows), axis=0)
-    return total
+        values = gauss(rows)
+        largest = max(largest, float(np.max(np.abs(values), initial=0.0)))
+        total += np.sum(shares[rows, None] * values, axis=0)
+    # An order of what rounding left would be nobody's opinion.
+    return total if np.max(np.abs(total), initial=0.0) > NOTHING_LEFT * largest else np.zeros(n)
 
 
 def _build(gauss: Callable[[IntArray], FloatArray], shares: FloatArray, exposures: FloatArray) -> MetaModel:

@@ -28,25 +28,20 @@ from crowdalpha.errors import InputRejected, InvariantBroken
 from market.arrays import BoolArray, FloatArray, IntArray
 from market.projection import orthonormal_basis
 from signals.blocks import each_block
+from signals.constancy import DIGITS_KEPT, WHOLLY_EXPLAINED
 from signals.kinds import NEUTRAL_KINDS, PROJECTIONS, Projection, less, neutral_weights_of
 from signals.places import PlaceArray, Tables, look_up, places_of, places_of_places, tables
-from signals.sides import NEEDS, Sides, check_inputs
+from signals.sides import NEEDS, Sides, check_inputs, refuse_huge
 from signals.sums import dots, orthonormal_rows, squares
 
 OVERLAP_MIN = 1 - 0.2
 """Least part of the assets that counts; written as the rule states it, so that exactly 80 % passes."""
-
-WHOLLY_EXPLAINED = 1e-10
-"""A residual this small beside its vector is what rounding left, not an opinion."""
 
 CANCELLATION = 1e-2
 """Below this share the difference of two squared lengths loses digits; the residual is then formed itself."""
 
 SCORED_ROWS = 64
 """Models looked up at a time: enough for a thread to be at work most of the time, few enough for its processor's cache."""
-
-GRID = 2.0**43
-"""Steps from 0 to a residual's largest value: coarser than rounding, so that what the features leave tied stays tied."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,9 +240,11 @@ def score_prepared(
     Raises
     ------
     InputRejected
-        ``coverage_too_low`` for too few known assets; ``score_input_invalid`` for a kind that was not prepared.
+        ``coverage_too_low`` for too few known assets; ``score_input_invalid`` for a kind that was not prepared;
+        ``value_not_finite`` for an infinite target.
     """
     t = np.asarray(target, dtype=np.float64)
+    refuse_huge(t)
     counted = ~np.isnan(t)
     require_overlap(counted, overlap_min)
     on = prepared if counted.all() else prepared.on(counted, workers)
@@ -359,7 +356,8 @@ def _feature_ranker(features: FloatArray) -> Callable[[slice, FloatArray], Place
         rest = gauss - (gauss @ basis) @ along
         largest = np.max(np.abs(rest), axis=1, keepdims=True)
         kept = largest > WHOLLY_EXPLAINED * np.max(np.abs(gauss), axis=1, keepdims=True)
-        rest *= np.where(kept, GRID / np.where(kept, largest, 1.0), 0.0)
+        # As signals.constancy.settled, in place: what the features leave tied but for rounding stays tied.
+        rest *= np.where(kept, 10.0**DIGITS_KEPT / np.where(kept, largest, 1.0), 0.0)
         return places_of(np.rint(rest, out=rest))
 
     return ranked

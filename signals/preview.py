@@ -17,9 +17,10 @@ import numpy as np
 from market.arrays import FloatArray
 from market.projection import residualize
 from market.ranks import gaussianize, tie_kept_rank
-from signals.churn import COMMON_SHARE_MIN, RoundSignal, max_churn_and_turnover, mean_neutral_churn
+from signals.churn import RoundSignal, max_churn_and_turnover, mean_neutral_churn
 from signals.crowd_report import factor_exposures
 from signals.portfolio_scores import condensed
+from signals.prepared import OVERLAP_MIN
 from signals.similarity import cwmm
 from signals.submission import Signal
 
@@ -171,6 +172,6 @@ def crowd_correlation(ranks: FloatArray, ids: Sequence[str], meta_model: FloatAr
         −1 to 1; None when the universes share less than 80 % of either.
     """
     common, at, at_meta = np.intersect1d(np.asarray(ids), np.asarray(meta_ids), assume_unique=True, return_indices=True)
-    if not len(common) or len(common) < COMMON_SHARE_MIN * max(len(ids), len(meta_ids)):
+    if not len(common) or len(common) / max(len(ids), len(meta_ids)) < OVERLAP_MIN:
         return None
     return float(cwmm(ranks[None, at], meta_model[at_meta])[0])

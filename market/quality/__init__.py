@@ -11,9 +11,9 @@ from market.quality.faults import (
     Found,
     QualityFinding,
     Severity,
+    html_page,
     rate_limited,
-    schema_change,
-    web_page,
+    schema_changed,
 )
 from market.quality.gate import judge_batch
 from market.quality.judgement import Judgement, Releases, coverage_of
@@ -35,10 +35,10 @@ __all__ = [
     "Severity",
     "Trail",
     "coverage_of",
+    "html_page",
     "judge_batch",
     "priced_rows",
     "rate_limited",
     "refuse_duplicates",
-    "schema_change",
-    "web_page",
+    "schema_changed",
 ]

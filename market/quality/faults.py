@@ -49,8 +49,8 @@ class Fault(StrEnum):
     # The answer as a whole
     EMPTY_ANSWER = "empty_answer", Severity.REFUSE, "The vendor's answer holds no row."
     RATE_LIMITED = "rate_limited", Severity.REFUSE, "The vendor asked for fewer requests and gave no data (429)."
-    WEB_PAGE = "web_page", Severity.REFUSE, "The vendor answered with a web page in place of data."
-    SCHEMA_CHANGE = "schema_change", Severity.REFUSE, "The answer's fields are not those that the vendor is known for."
+    HTML_PAGE = "html_page", Severity.REFUSE, "The vendor answered with a web page in place of data."
+    SCHEMA_CHANGED = "schema_changed", Severity.REFUSE, "The answer's fields are not those that the vendor is known for."
     TICKERS_MISSING = "tickers_missing", Severity.COVERAGE, "Too few of the expected tickers have a price."
     TOO_MANY_BAD = "too_many_bad", Severity.REFUSE, "More of the batch is bad than the rules allow."
     STALE_ANSWER = "stale_answer", Severity.COVERAGE, "The ticker's last row is sessions behind."
@@ -218,17 +218,22 @@ def of_batch(
     )
 
 
-def rate_limited(asked: str = "") -> Found:
-    """Return what a vendor adapter reports of an answer 429; ``asked`` names what was asked for."""
-    return of_batch(Fault.RATE_LIMITED, column="request", text=asked)
+def rate_limited(ticker: str = "", text: str = "") -> Found:
+    """Return what a vendor adapter reports of an answer 429, for one ticker or for all."""
+    return _unanswered(Fault.RATE_LIMITED, ticker, text)
 
 
-def web_page(body: str = "") -> Found:
-    """Return what a vendor adapter reports of a web page that came in place of data."""
-    return of_batch(Fault.WEB_PAGE, column="body", text=" ".join(body.split()))
+def html_page(ticker: str = "", text: str = "") -> Found:
+    """Return what a vendor adapter reports of a web page that came in place of data; ``text`` is its body."""
+    return _unanswered(Fault.HTML_PAGE, ticker, " ".join(text.split()))
 
 
-def schema_change(missing: list[str], unknown: list[str]) -> Found:
-    """Return what a vendor adapter reports of fields that are missing or were never there before."""
-    said = [f"without {name}" for name in missing] + [f"with {name}" for name in unknown]
-    return of_batch(Fault.SCHEMA_CHANGE, column="fields", text=", ".join(said))
+def schema_changed(ticker: str = "", text: str = "") -> Found:
+    """Return what a vendor adapter reports of fields that are missing or were never there before; ``text`` names them."""
+    return _unanswered(Fault.SCHEMA_CHANGED, ticker, text)
+
+
+def _unanswered(fault: Fault, ticker: str, text: str) -> Found:
+    """One ticker without an answer lowers the coverage; a whole answer that is none refuses the batch."""
+    severity = Severity.COVERAGE if ticker else Severity.REFUSE
+    return of_batch(fault, ticker=ticker, column="answer", text=text, severity=severity)

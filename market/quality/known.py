@@ -13,7 +13,7 @@ import numpy.typing as npt
 from crowdalpha.codes import Code
 from crowdalpha.errors import InvariantBroken
 from market.arrays import DateArray, IntArray, StrArray
-from market.batch import DELISTING, EventRows, PriceRows
+from market.batch import DELISTING, EventRows, PriceRows, join_rows
 from market.calendars import SessionCalendar
 
 StateArray = npt.NDArray[np.void]
@@ -133,9 +133,7 @@ class KnownMarket:
 
     def after(self, trail: Trail, events: EventRows) -> "KnownMarket":
         """Return what is known after a batch: its trail, and its accepted events beside the former ones."""
-        names = EventRows.__dataclass_fields__
-        both = {name: np.concatenate([getattr(self.events, name), getattr(events, name)]) for name in names}
-        return replace(self, trail=trail, events=EventRows(**both), prices=None)
+        return replace(self, trail=trail, events=join_rows([self.events, events]), prices=None)
 
 
 def delisted_on(tickers: StrArray, events: EventRows) -> tuple[DateArray, DateArray]:

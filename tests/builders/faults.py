@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from market.batch import DELISTING, DIVIDEND, SPLIT, EventRows, PriceRows
-from tests.builders.vendor import Answer, events_of, joined
+from market.batch import DELISTING, DIVIDEND, SPLIT, EventRows, PriceRows, join_rows
+from tests.builders.vendor import Answer, events_of
 
 PLACES = 5
 SETTLED_SESSIONS = 10
@@ -64,7 +64,7 @@ def edited(answer: Answer, runs, bad=None, **columns) -> Answer:
 def added(answer: Answer, rows: PriceRows, *, unusable: bool = True) -> Answer:
     """The answer with more rows at its end."""
     bad = np.concatenate([np.zeros(len(answer.batch.prices), dtype=bool), np.full(len(rows), unusable)])
-    return answer.with_prices(joined(answer.batch.prices, rows), rows.tickers, bad)
+    return answer.with_prices(join_rows([answer.batch.prices, rows]), rows.tickers, bad)
 
 
 def scaled(answer: Answer, at, factor: float) -> Answer:
@@ -270,7 +270,7 @@ def _with_split(rng, answer, applied: float, told: list[float]) -> Answer:
         changed = replace(changed, batch=replace(changed.batch, prices=replace(changed.batch.prices, volume=volume)))
         day = prices.dates[run[0]]
         events += [(SPLIT, ticker, str(day), ratio, "", str(day.astype("datetime64[us]"))) for ratio in told]
-    both = joined(changed.batch.events, events_of(*events)) if events else changed.batch.events
+    both = join_rows([changed.batch.events, events_of(*events)]) if events else changed.batch.events
     bad = np.zeros(len(prices), dtype=bool)
     return replace(changed, batch=replace(changed.batch, events=both), tickers=tickers_of(answer, runs), bad=bad)
 
@@ -386,7 +386,7 @@ def after_the_delisting(rng, answer):
     prices, bad = answer.batch.prices, np.zeros(len(answer.batch.prices), dtype=bool)
     for run in runs:
         bad |= (prices.tickers == prices.tickers[run[0]]) & (prices.dates >= prices.dates[run[0]])
-    return answer.with_events(joined(answer.batch.events, events_of(*told)), prices.tickers[[r[0] for r in runs]], bad)
+    return answer.with_events(join_rows([answer.batch.events, events_of(*told)]), prices.tickers[[r[0] for r in runs]], bad)
 
 
 def restated_history(rng, answer):
@@ -423,7 +423,7 @@ def _ends(rng, answer, value: float, reason: str) -> Answer:
     for run in runs:
         kept &= ~((prices.tickers == prices.tickers[run[0]]) & (prices.dates >= prices.dates[run[0]]))
     told = [_delisting(answer, run[0], value, reason) for run in runs]
-    changed = answer.with_events(joined(answer.batch.events, events_of(*told)), prices.tickers[[r[0] for r in runs]])
+    changed = answer.with_events(join_rows([answer.batch.events, events_of(*told)]), prices.tickers[[r[0] for r in runs]])
     return changed.with_prices(prices.take(kept), changed.tickers, np.zeros(int(kept.sum()), dtype=bool))
 
 
@@ -469,7 +469,7 @@ def _told(rng, answer, kind: str, value: Callable[[float], float]) -> Answer:
         day = prices.dates[run[0]]
         instant = str(day.astype("datetime64[us]"))
         told.append((kind, str(prices.tickers[run[0]]), str(day), value(float(prices.close[run[0]])), "", instant))
-    return answer.with_events(joined(answer.batch.events, events_of(*told)), prices.tickers[[r[0] for r in runs]])
+    return answer.with_events(join_rows([answer.batch.events, events_of(*told)]), prices.tickers[[r[0] for r in runs]])
 
 
 def jump(rng, answer):

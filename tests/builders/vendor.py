@@ -3,9 +3,8 @@
 Each injector takes a clean answer and a generator and returns the answer with the fault at several places, the tickers that it
 concerns, and the rows that nobody may use. The injectors know nothing of the gate."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import date
-from itertools import pairwise
 
 import numpy as np
 
@@ -16,8 +15,6 @@ from market.quality import KnownMarket
 from market.synthetic import SyntheticSpec, generate_market
 
 DELAY = np.timedelta64(60, "m")
-DIVIDEND_SHARE_MIN = 1e-3
-"""Smaller steps of the adjusted close beside the close are rounding of the synthetic prices."""
 
 
 def rows_of(**columns) -> PriceRows:
@@ -43,30 +40,25 @@ def events_of(*told: tuple[str, str, str, float, str, str]) -> EventRows:
     )  # fmt: skip
 
 
-def joined(first, *others):
-    """Columns of several PriceRows, or of several EventRows, one after the other."""
-    parts = (first, *others)
-    return type(first)(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(first)})
-
-
 def batch_of(panel: PointInTimePanel) -> PriceBatch:
     """What an honest vendor would say of a panel on a raw basis: its rows, splits, dividends and delistings."""
-    asset, row = np.nonzero(np.isfinite(panel.close.T))
+    quotes = panel.quotes
+    asset, row = np.nonzero(np.isfinite(quotes.close.T))
     cells = (row, asset)
-    close, tickers = panel.close[cells], panel.assets.tickers
+    close, tickers = quotes.close[cells], panel.assets.tickers
     prices = rows_of(
         tickers=tickers[asset],
         dates=panel.sessions[row],
-        open=panel.open[cells],
-        high=np.maximum(panel.open, panel.close)[cells] * 1.002,
-        low=np.minimum(panel.open, panel.close)[cells] * 0.998,
+        open=quotes.open[cells],
+        high=np.maximum(quotes.open, quotes.close)[cells] * 1.002,
+        low=np.minimum(quotes.open, quotes.close)[cells] * 0.998,
         close=close,
-        volume=panel.volume[cells],
+        volume=quotes.volume[cells],
         known_at=panel.known_at[row],
     )
     told = []
     effective = panel.known_at.astype("datetime64[us]") - DELAY
-    for kind, matrix in ((SPLIT, panel.splits), (DIVIDEND, _dividends(panel))):
+    for kind, matrix in ((SPLIT, quotes.splits), (DIVIDEND, quotes.dividends)):
         when, which = np.nonzero(matrix != (1.0 if kind == SPLIT else 0.0))
         told += [
             (kind, tickers[a], panel.sessions[t], matrix[t, a], "", effective[t]) for t, a in zip(when, which, strict=True)
@@ -76,19 +68,6 @@ def batch_of(panel: PointInTimePanel) -> PriceBatch:
         reason = "merger" if value >= 0 else "performance"
         told.append((DELISTING, tickers[asset_at], panel.sessions[at], value, reason, effective[at]))
     return PriceBatch("synthetic", "raw", panel.known_at[-1].astype("datetime64[us]"), prices, events_of(*told))
-
-
-def _dividends(panel: PointInTimePanel):
-    """(T, n) dividends in currency: what the total return has that the close and the splits have not."""
-    out = np.zeros(panel.close.shape)
-    for asset in range(panel.close.shape[1]):
-        at = np.flatnonzero(np.isfinite(panel.close[:, asset]))
-        close, total = panel.close[at, asset], panel.adj_close[at, asset]
-        splits = np.array([panel.splits[a + 1 : b + 1, asset].prod() for a, b in pairwise(at)])
-        paid = close[:-1] * total[1:] / total[:-1] - close[1:] * splits
-        real = paid > DIVIDEND_SHARE_MIN * close[:-1]
-        out[at[1:][real], asset] = paid[real] / splits[real]
-    return out
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from market.quality import Fault, Severity, judge_batch, rate_limited, schema_change, web_page
+from market.quality import Fault, Severity, html_page, judge_batch, rate_limited, schema_changed
 from tests.builders import faults
 from tests.builders.vendor import market
 
@@ -107,9 +107,9 @@ def test_a_clean_market_raises_no_alarm_in_500_asset_years():
 @pytest.mark.parametrize(
     ("found", "fault", "seen"),
     [
-        (rate_limited("AAPL"), Fault.RATE_LIMITED, "AAPL"),
-        (web_page("<html>\n <body>Will be right back</body>"), Fault.WEB_PAGE, "Will be right back"),
-        (schema_change(["close"], ["closing"]), Fault.SCHEMA_CHANGE, "without close, with closing"),
+        (rate_limited(text="HTTP 429"), Fault.RATE_LIMITED, "HTTP 429"),
+        (html_page(text="<html>\n <body>Will be right back</body>"), Fault.HTML_PAGE, "Will be right back"),
+        (schema_changed(text="without close"), Fault.SCHEMA_CHANGED, "without close"),
     ],
 )
 def test_what_the_vendor_adapter_met_refuses_the_batch(clean, found, fault, seen):
@@ -119,6 +119,13 @@ def test_what_the_vendor_adapter_met_refuses_the_batch(clean, found, fault, seen
     assert seen in judgement.listed(1)[0].value
     assert not judgement.accepted.any()
     assert len(judgement.trail.tickers) == 0
+
+
+def test_one_ticker_without_an_answer_refuses_nothing(clean):
+    judgement = judge_batch(clean[0].batch, clean[0].known, reported=(rate_limited("ABC"), html_page("DEF", "<html>")))
+    assert not judgement.refused
+    assert judgement.counts(Severity.COVERAGE)[Fault.RATE_LIMITED] == 1
+    assert judgement.counts(Severity.COVERAGE)[Fault.HTML_PAGE] == 1
 
 
 def test_a_batch_with_too_much_that_is_bad_is_refused_as_a_whole(clean):

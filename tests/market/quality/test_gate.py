@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.batch import DIVIDEND, SPLIT, EventRows, PriceBatch
+from market.batch import DIVIDEND, SPLIT, EventRows, PriceBatch, join_rows
 from market.calendars import session_calendar
 from market.quality import (
     ACCEPTED,
@@ -25,7 +25,7 @@ from market.quality import (
     judge_batch,
 )  # fmt: skip
 from tests.builders import faults
-from tests.builders.vendor import events_of, joined, market, rows_of
+from tests.builders.vendor import events_of, market, rows_of
 
 NEW_YORK = session_calendar("XNYS", date(2013, 1, 1), date(2019, 12, 31))
 LENIENT = QualityRules(bad_rows_min=10**9)
@@ -124,7 +124,7 @@ def test_session_by_session_gives_the_verdicts_of_one_batch(seed):
         verdicts[rows] = part.verdicts
         released += len(part.releases)
         known = known.after(part.trail, batch.events.take(part.accepted_events))
-        kept = joined(kept, batch.prices.take(part.accepted))
+        kept = join_rows([kept, batch.prices.take(part.accepted)])
     same = verdicts == whole.verdicts
     print(f"seed {seed}: {int((~same).sum())} of {len(prices)} rows differ")
     assert same.all()
@@ -430,7 +430,7 @@ def test_a_correction_of_a_row_that_was_set_aside_is_used_from_its_own_instant()
     wrong = prices.close.copy()
     wrong[100] *= 100.0
     right = replace(prices.take(np.arange(120) == 100), known_at=prices.known_at[100:101] + np.timedelta64(3, "h"))
-    judgement = judged(joined(replace(prices, open=wrong, close=wrong), right))
+    judgement = judged(join_rows([replace(prices, open=wrong, close=wrong), right]))
     assert np.flatnonzero(judgement.quarantined).tolist() == [100]
     assert judgement.accepted[120]
     assert judgement.counts(Severity.NOTICE)[Fault.RESTATEMENT] == 1
