@@ -14,7 +14,7 @@ from market.pivot import to_tables
 from market.projection import orthonormal_basis, project_out, residualize
 from market.ranks import five_bins, gaussianize, mean_places, quantile_bins, tie_kept_rank
 from market.synthetic import SyntheticSpec, generate_market, oracle_scores
-from market.targets import coverage, forward_returns, neutral_target
+from market.targets import coverage, forward_returns, neutral_target, priced_share
 from market.universe import Universe, UniverseRule, select_universe
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "of_view",
     "oracle_scores",
     "orthonormal_basis",
+    "priced_share",
     "project_out",
     "quantile_bins",
     "readonly",

@@ -24,7 +24,9 @@ from market.quality import (
     coverage_of,
     judge_batch,
 )  # fmt: skip
+from market.targets import coverage, forward_returns, priced_share
 from tests.builders import faults
+from tests.builders.panels import hand_panel, view_at
 from tests.builders.vendor import events_of, market, rows_of
 
 NEW_YORK = session_calendar("XNYS", date(2013, 1, 1), date(2019, 12, 31))
@@ -434,3 +436,16 @@ def test_a_correction_of_a_row_that_was_set_aside_is_used_from_its_own_instant()
     assert np.flatnonzero(judgement.quarantined).tolist() == [100]
     assert judgement.accepted[120]
     assert judgement.counts(Severity.NOTICE)[Fault.RESTATEMENT] == 1
+
+
+def test_a_session_whose_prices_were_set_aside_leaves_a_window_without_its_end():
+    prices = quiet(n=20)
+    close = prices.close.copy()
+    last = np.flatnonzero(prices.dates == prices.dates[-1])
+    close[last[:5]] = -1.0
+    accepted = judged(replace(prices, close=close)).accepted
+    table = np.where(accepted, close, np.nan).reshape(20, 120).T
+    view = view_at(hand_panel(table))
+    window = (view, np.arange(20), NEW_YORK.sessions[NEW_YORK.index_of(date(2014, 1, 2)) + 97].item(), 20, 2)
+    assert coverage(forward_returns(*window)) == 1.0
+    assert priced_share(*window) == 0.75
