@@ -89,6 +89,7 @@ class _Rows(NamedTuple):
 def _judge(
     batch: PriceBatch, known: KnownMarket, rules: QualityRules, adjusted: FloatArray | None, reported: tuple[Found, ...]
 ) -> Judgement:
+    """Steps 1 to 7; ``before`` and ``after`` are the trail's records on both sides of the batch."""
     prices = batch.prices
     judged = judge_events(batch.events, known.events, rules)
     rows = _rows_by_themselves(batch, known, rules, adjusted, judged)
@@ -100,7 +101,7 @@ def _judge(
     after = before.copy()
     former = former_splits(batch.events, judged.usable, known.events, placed.tickers)
     numbers, order = _numbers(batch, known, placed, chain, before, attached, adjusted)
-    followed = _unsorted_like(follow(after, former, numbers, rules), order)
+    followed = _by_ticker(follow(after, former, numbers, rules), order)
     events_wrong, wrong = _wrong_events(batch.events, attached, followed)
     later = judge_later(prices, placed, rows.ordered.later, chain, followed.fault == 0, known.prices, before, rules)
     found += [*bare, *_price_findings(prices, chain, followed, adjusted), *wrong, *later.found]
@@ -274,7 +275,7 @@ def _numbers(
     return numbers, order
 
 
-def _unsorted_like(followed: Followed, order: IntArray) -> Followed:
+def _by_ticker(followed: Followed, order: IntArray) -> Followed:
     """Bring what the fold said of rows by date back into the order by ticker and date."""
     back = np.empty(order.size, dtype=np.int64)
     back[order] = np.arange(order.size)

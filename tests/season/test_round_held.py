@@ -1,8 +1,8 @@
-"""A round whose prices were set aside is held, not scored, and is scored once they are there. Method: the prices of one session of
-a small season go through the quality gate with a third of them spoiled; the panel keeps what the gate accepted."""
+"""A round whose prices were set aside is held, not scored, and is scored once they are there. Method: the prices of one session
+of a small season go through the quality gate with a third of them spoiled; the panel keeps what the gate accepted."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from tests.builders.vendor import batch_of
 KEY = RoundKey(Tournament.SIGNALS, 1)
 SESSION = np.datetime64("2021-01-22")
 EVENING = datetime(2021, 1, 22, 23, 0, tzinfo=UTC)
+DAY_BEFORE = date(2021, 1, 21)
 SPOILED_SHARE = 1 / 3
 
 
@@ -53,15 +54,7 @@ def accepted_panel():
 
 def test_a_round_is_held_while_its_prices_are_set_aside(tmp_path):
     home = Home.create(tmp_path / "home")
-    play(
-        home,
-        small_settings(),
-        small_panel(),
-        FIRST,
-        datetime(2021, 1, 21, tzinfo=UTC).date(),
-        7,
-        members=roster("synthetic", 7),
-    )
+    play(home, small_settings(), small_panel(), FIRST, DAY_BEFORE, seed=7, members=roster("synthetic", 7))
     platform = build_platform(home, small_settings(), SimulatedClock(EVENING), SeededIds(5))
     platform.desk.use(accepted_panel())
     with pytest.raises(Unavailable) as held:
