@@ -24,24 +24,27 @@ from market.quality.naming import FormerSplits
 from market.quality.order import instants
 from market.quality.rules import QualityRules
 
-TWICE_DAYS_MAX = 5
-"""Two splits of one ratio within a week are one split."""
+TWICE_DAYS_MAX = 7
+"""Two splits of one ratio within a week are one split, unless the price shows both."""
 
 MERGER = "merger"
 NOWHERE = -1
 
 
 class JudgedEvents(NamedTuple):
-    """``usable`` (e,) bool: what may be attached and kept, before prices were asked; ``said_again`` (e,) bool."""
+    """What may be attached and kept, before prices were asked, and what says nothing new; all (e,) bool.
+
+    ``echoes`` are splits of a ratio that the ticker had within the week: whether they are others, the price must say.
+    """
 
     usable: BoolArray
     said_again: BoolArray
+    echoes: BoolArray
     found: list[Found]
 
 
 def judge_events(events: EventRows, known: EventRows, rules: QualityRules) -> JudgedEvents:
     """Judge events by themselves and beside those that were known."""
-    size = len(events)
     named = np.array([is_ticker(t, rules.ticker_length_max) for t in events.tickers.tolist()], dtype=np.bool_)
     values, kinds = events.values, events.kinds
     unsaid = (kinds == DELISTING) & np.isnan(values)
@@ -49,7 +52,7 @@ def judge_events(events: EventRows, known: EventRows, rules: QualityRules) -> Ju
     sane &= ~((kinds == SPLIT) & ((values <= 0) | (values == 1))) & ~((kinds == DIVIDEND) & (values < 0))
     sane &= ~((kinds == DELISTING) & (values < -1))
     nothing = sane & (kinds == DIVIDEND) & (values == 0)
-    again, twice, other = _against_known(events, known, sane & ~nothing)
+    again, twice, other, echoes = _against_known(events, known, sane & ~nothing)
     usable = sane & ~nothing & ~again & ~twice & ~other
     ended = usable & (kinds == DELISTING)
     merged = ended & (events.reasons == MERGER)
@@ -64,12 +67,12 @@ def judge_events(events: EventRows, known: EventRows, rules: QualityRules) -> Ju
         (usable & unsaid, Fault.DELISTING_WITHOUT_PRICE),
     ]
     found = [of_events(events, fault, np.flatnonzero(hit)) for hit, fault in cases if hit.any()]
-    return JudgedEvents(usable, again | nothing if size else again, found)
+    return JudgedEvents(usable, again | nothing, echoes, found)
 
 
-def _against_known(events: EventRows, known: EventRows, sane: BoolArray) -> tuple[BoolArray, BoolArray, BoolArray]:
-    """Events that say again what is known, splits that are told twice, and events that contradict what is known."""
-    again, twice, other = (np.zeros(len(events), dtype=np.bool_) for _ in range(3))
+def _against_known(events: EventRows, known: EventRows, sane: BoolArray) -> tuple[BoolArray, BoolArray, BoolArray, BoolArray]:
+    """Events that say again what is known, splits that are told twice, events that contradict what is known, and echoes."""
+    again, twice, other, echoes = (np.zeros(len(events), dtype=np.bool_) for _ in range(4))
     told = {key: (value, True) for key, value in zip(_keys(known), known.values.tolist(), strict=True)}
     splits: dict[tuple[str, float], list[np.datetime64]] = {}
     for ticker, value, day in zip(known.tickers[known.kinds == SPLIT].tolist(), known.values[known.kinds == SPLIT].tolist(),
@@ -89,11 +92,10 @@ def _against_known(events: EventRows, known: EventRows, sane: BoolArray) -> tupl
         if kind == SPLIT:
             near = splits.setdefault((ticker, value), [])
             if any(abs((events.dates[at] - day).astype(int)) <= TWICE_DAYS_MAX for day in near):
-                twice[at] = True
-                continue
+                echoes[at] = True
             near.append(events.dates[at])
         told[key] = (value, False)
-    return again, twice, other
+    return again, twice, other, echoes
 
 
 def _keys(events: EventRows) -> list[tuple[str, str, str]]:
@@ -164,16 +166,16 @@ def attach(
 
 
 def former_splits(batch: EventRows, usable: BoolArray, known: EventRows, tickers: npt.NDArray[np.str_]) -> FormerSplits:
-    """Return by ticker the splits that it had: from when on each was effective and known, and the size of its log."""
+    """Return by ticker the splits that it had: from when on each was effective and known, and the log of its ratio."""
     days: dict[int, list[DateArray]] = {}
-    sizes: dict[int, list[float]] = {}
+    logs: dict[int, list[float]] = {}
     for events, chosen in ((known, np.ones(len(known), dtype=np.bool_)), (batch, usable)):
         place, there = places_of(events.tickers, tickers)
         since = np.maximum(events.dates, events.known_at.astype("datetime64[D]"))
         for index in np.flatnonzero(chosen & there & (events.kinds == SPLIT)).tolist():
             days.setdefault(int(place[index]), []).append(since[index])
-            sizes.setdefault(int(place[index]), []).append(abs(float(np.log(events.values[index]))))
-    return {code: (np.array(days[code], dtype="datetime64[D]"), np.array(sizes[code])) for code in days}
+            logs.setdefault(int(place[index]), []).append(float(np.log(events.values[index])))
+    return {code: (np.array(days[code], dtype="datetime64[D]"), np.array(logs[code])) for code in days}
 
 
 def without_price(events: EventRows, usable: BoolArray, tickers: npt.NDArray[np.str_], code: IntArray, days: DateArray,

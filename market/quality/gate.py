@@ -102,7 +102,7 @@ def _judge(
     former = former_splits(batch.events, judged.usable, known.events, placed.tickers)
     numbers, order = _numbers(batch, known, placed, chain, before, attached, adjusted)
     followed = _by_ticker(follow(after, former, numbers, rules), order)
-    events_wrong, wrong = _wrong_events(batch.events, attached, followed)
+    events_wrong, wrong = _wrong_events(batch.events, judged, attached, followed)
     later = judge_later(prices, placed, rows.ordered.later, chain, followed.fault == 0, known.prices, before, rules)
     found += [*bare, *_price_findings(prices, chain, followed, adjusted), *wrong, *later.found]
     verdicts = np.full(len(prices), QUARANTINED, dtype=np.int8)
@@ -282,12 +282,18 @@ def _by_ticker(followed: Followed, order: IntArray) -> Followed:
     return Followed(*(getattr(followed, name)[back] for name in Followed.__dataclass_fields__))
 
 
-def _wrong_events(events: EventRows, attached: Attached, followed: Followed) -> tuple[BoolArray, list[Found]]:
+def _wrong_events(
+    events: EventRows, judged: JudgedEvents, attached: Attached, followed: Followed
+) -> tuple[BoolArray, list[Found]]:
     """Events whose row of prices did not bear them out."""
     wrong = attached.row_of_event >= 0
     wrong[wrong] = followed.event_wrong[attached.row_of_event[wrong]]
     split = events.kinds == SPLIT
-    cases = ((wrong & split, Fault.INVENTED_SPLIT), (wrong & ~split, Fault.DIVIDEND_IMPLAUSIBLE))
+    cases = (
+        (wrong & split & judged.echoes, Fault.DOUBLED_SPLIT),
+        (wrong & split & ~judged.echoes, Fault.INVENTED_SPLIT),
+        (wrong & ~split, Fault.DIVIDEND_IMPLAUSIBLE),
+    )
     return wrong, [of_events(events, fault, np.flatnonzero(hit)) for hit, fault in cases if hit.any()]
 
 

@@ -24,16 +24,18 @@ SPLIT_RATIOS = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 2
 UNIT_RATIOS = (100.0, 1000.0)
 """Pence for pounds, and a lost decimal comma; three decimals are the most that a minor unit has."""
 
-MATCH_LOG_MIN = 0.06
-MATCH_DEVIATIONS = 3.0
+MATCH_LOG_MIN = 0.08
+MATCH_DEVIATIONS = 4.0
 """A price stands where another price would be when it is this near to it."""
 
-MATCH_VOLUME_LOG_MAX = 1.2
-"""What two swapped tickers trade together differs from their usual by chance only: a factor of three at most."""
+MATCH_VOLUME_LOG_MAX = 1.5
+"""What two swapped tickers trade together differs from their usual by chance only: a factor of 4.5 at most."""
 
 RATIO_DEVIATIONS = 3.0
+RATIO_DEVIATIONS_FAR = 4.0
 DEVIATION_MAX = 0.03
-"""On the day of a split the price also moves as on any day; a wild ticker is granted no more, or any move would be a split."""
+"""On the day of a split the price also moves as on any day; far from ordinary moves more of that does no harm. A wild ticker is
+granted no more, or any move would be a split."""
 
 
 def code_of(fault: Fault) -> int:
@@ -42,7 +44,7 @@ def code_of(fault: Fault) -> int:
 
 
 FormerSplits = Mapping[int, tuple[DateArray, FloatArray]]
-"""By ticker: from when on splits were effective and known (k,), and the absolute logs of their ratios (k,)."""
+"""By ticker: from when on splits were effective and known (k,), and the logs of their ratios (k,)."""
 
 
 class Moves(NamedTuple):
@@ -101,10 +103,12 @@ def name_doubts(moves: Moves, at: IntArray, former: FormerSplits, believed: Bool
     rules : QualityRules
     """
     x, plain, event, hint = moves.explained[at], moves.plain[at], moves.event[at], moves.hint[at]
-    tolerance = np.maximum(rules.ratio_tolerance_log, RATIO_DEVIATIONS * np.minimum(moves.deviation[at], DEVIATION_MAX))
+    deviations = np.where(np.abs(x) >= rules.break_log_min, RATIO_DEVIATIONS_FAR, RATIO_DEVIATIONS)
+    tolerance = np.maximum(rules.ratio_tolerance_log, deviations * np.minimum(moves.deviation[at], DEVIATION_MAX))
     told = event + hint
-    seen = zip(moves.code[at].tolist(), np.abs(x).tolist(), tolerance.tolist(), strict=True)
-    had = np.array([_is_former(former.get(code), moves.day, size, width) for code, size, width in seen], dtype=np.bool_)
+    seen = zip(moves.code[at].tolist(), x.tolist(), tolerance.tolist(), strict=True)
+    had = np.array([_undoes(former.get(code), moves.day, size, width) for code, size, width in seen], dtype=np.bool_)
+    had &= told == 0
     step = moves.step[at]
     # what no trade explains happens overnight; a price that went there in trading is a price
     quiet = ~(moves.rise[at] >= rules.news_log_min)
@@ -144,12 +148,12 @@ def name_doubts(moves: Moves, at: IntArray, former: FormerSplits, believed: Bool
     return Doubts(at, fault, patience, breaks)
 
 
-def _is_former(splits: tuple[DateArray, FloatArray] | None, day: np.datetime64, size: float, width: float) -> bool:
-    """Tell whether a move has the size of a split that the ticker had, and that was known, before ``day``."""
+def _undoes(splits: tuple[DateArray, FloatArray] | None, day: np.datetime64, move: float, width: float) -> bool:
+    """Tell whether a move undoes a split that the ticker had, and that was known, before ``day``."""
     if splits is None:
         return False
-    days, sizes = splits
-    return bool(((days < day) & (np.abs(sizes - size) <= width)).any())
+    days, logs = splits
+    return bool(((days < day) & (np.abs(logs - move) <= width)).any())
 
 
 def _swapped(moves: Moves, at: IntArray) -> BoolArray:

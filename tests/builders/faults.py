@@ -294,6 +294,17 @@ def split_told_twice(rng, answer):
     return _with_split(rng, answer, ratio, [ratio, ratio])
 
 
+def split_told_again(rng, answer):
+    """The vendor tells of a split, and tells of it again three sessions later."""
+    ratio = _ratio(rng)
+    changed = _with_split(rng, answer, ratio, [ratio])
+    told, sessions = changed.batch.events, answer.calendar.sessions
+    fresh = np.flatnonzero(np.isin(np.arange(len(told)), np.arange(len(answer.batch.events)), invert=True))
+    later = sessions[np.searchsorted(sessions, told.dates[fresh]) + 3]
+    again = replace(told.take(fresh), dates=later, known_at=later.astype("datetime64[us]"))
+    return replace(changed, batch=replace(changed.batch, events=join_rows([told, again])))
+
+
 def split_told_squared(rng, answer):
     ratio = _ratio(rng)
     changed = _with_split(rng, answer, ratio, [ratio * ratio])

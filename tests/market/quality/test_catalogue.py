@@ -24,6 +24,7 @@ CATALOGUE = [
     (faults.hundredfold_from_then_on, Fault.SCALE_ERROR),
     (faults.missing_split, Fault.MISSING_SPLIT),
     (faults.split_told_twice, Fault.DOUBLED_SPLIT),
+    (faults.split_told_again, Fault.DOUBLED_SPLIT),
     (faults.split_told_squared, Fault.DOUBLED_SPLIT),
     (faults.invented_split, Fault.INVENTED_SPLIT),
     (faults.swapped_tickers, Fault.SWAPPED_TICKERS),
