@@ -19,7 +19,7 @@ from market.pivot import to_tables
 from market.projection import orthonormal_basis, project_out, residualize
 from market.ranks import five_bins, gaussianize, mean_places, quantile_bins, tie_kept_rank
 from market.synthetic import SyntheticSpec, generate_market, oracle_scores
-from market.targets import coverage, forward_returns, neutral_target, raw_target, window_returns
+from market.targets import coverage, forward_returns, neutral_target, priced_share, raw_target, window_returns
 from market.tickermap import parse_ticker_map
 from market.universe import Universe, UniverseRule, select_universe
 from market.windows import windows
@@ -70,6 +70,7 @@ __all__ = [
     "oracle_scores",
     "orthonormal_basis",
     "parse_ticker_map",
+    "priced_share",
     "project_out",
     "quantile_bins",
     "raw_target",

@@ -153,6 +153,33 @@ def raw_target(returns: FloatArray, shares_percent: Sequence[int] = TARGET_SHARE
     return five_bins(np.round(returns, RESIDUAL_DECIMALS), shares_percent)
 
 
+def priced_share(view: PanelView, members: IntArray, base_session: date, horizon: int, lag: int) -> float:
+    """Return the part of ``members`` that had a price at an end of the window: the smaller one of its two ends.
+
+    A price that is carried over a session hides that none came: right for a halt, wrong for prices that were set aside.
+
+    Parameters
+    ----------
+    view, members, base_session, horizon, lag
+        As for :func:`forward_returns`, which has accepted them.
+
+    Returns
+    -------
+    float
+        0 to 1. An end is the last session of the member's own exchange up to the window's end; who is delisted by then counts
+        as priced, since the return is known.
+    """
+    start = view.index_of(base_session) + lag
+    exchanges = view.exchange_index[members]
+    shares = []
+    for end in (start, start + horizon):
+        trades = view.trading[: end + 1]
+        last = end - trades[::-1].argmax(axis=0)
+        gone = (view.delisting_index[members] >= 0) & (view.delisting_index[members] <= end)
+        shares.append(coverage(np.where(gone, 0.0, view.close[last[exchanges], members])))
+    return min(shares)
+
+
 def coverage(returns: FloatArray) -> float:
     """Return the part of the universe whose returns are known, 0 to 1; 0 for an empty universe."""
     return float(np.mean(~np.isnan(returns))) if returns.shape[0] else 0.0
