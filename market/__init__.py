@@ -6,6 +6,7 @@ when it is imported; the function that needs one does.
 
 from market.arrays import BoolArray, DateArray, FloatArray, IntArray, StrArray, readonly
 from market.calendars import SessionCalendar, session_calendar
+from market.exposure_history import exposure_history
 from market.exposures import DEFAULT_STYLES, Exposures, compute_exposures
 from market.panel import NOT_DELISTED, AssetTable, PanelView, PointInTimePanel, build_panel
 from market.pivot import to_tables
@@ -34,6 +35,7 @@ __all__ = [
     "build_panel",
     "compute_exposures",
     "coverage",
+    "exposure_history",
     "five_bins",
     "forward_returns",
     "gaussianize",

@@ -17,6 +17,7 @@ from crowdalpha.canonical import canonical_hash
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import IntArray, StrArray, readonly
+from market.medians import column_medians
 from market.panel import NOT_DELISTED, PanelView
 
 
@@ -77,7 +78,14 @@ def universe_hash(as_of: date, asset_ids: StrArray) -> str:
 
 
 def select_universe(view: PanelView, rule: UniverseRule) -> Universe:
-    """Choose the universe from what ``view`` knows.
+    """Choose the universe from what ``view`` knows; parameters and errors are those of :func:`select_members`."""
+    members = select_members(view, rule)
+    asset_ids = readonly(view.assets.asset_ids[members])
+    return Universe(view.last_session, members, asset_ids, universe_hash(view.last_session, asset_ids))
+
+
+def select_members(view: PanelView, rule: UniverseRule) -> IntArray:
+    """Choose a universe's members without freezing it: its hash takes longer than the choice.
 
     Parameters
     ----------
@@ -85,6 +93,11 @@ def select_universe(view: PanelView, rule: UniverseRule) -> Universe:
         What was known at the decision instant.
     rule : UniverseRule
         Thresholds.
+
+    Returns
+    -------
+    (k,) int64
+        Positions on the panel's asset axis, ascending.
 
     Raises
     ------
@@ -98,12 +111,10 @@ def select_universe(view: PanelView, rule: UniverseRule) -> Universe:
     listed = (view.delisting_index == NOT_DELISTED) & (view.history_sessions() >= rule.min_history_sessions)
     fresh = view.traded[-rule.stale_sessions_max :].any(axis=0)
     candidates = np.flatnonzero(listed & fresh)
-    volume = np.median(view.dollar_volume()[-rule.adv_window_sessions :, candidates], axis=0)
+    volume = column_medians(view.dollar_volume()[-rule.adv_window_sessions :, candidates])
     candidates, volume = candidates[volume > 0], volume[volume > 0]
     if candidates.shape[0] < rule.size_min:
         found = f"{candidates.shape[0]} assets are eligible on {view.last_session.isoformat()}"
         raise InputRejected(Code.UNIVERSE_TOO_SMALL, f"Only {found}; at least {rule.size_min} are needed.")
     order = np.lexsort((candidates, -volume))[: rule.size]
-    members = readonly(np.sort(candidates[order]).astype(np.int64))
-    asset_ids = readonly(view.assets.asset_ids[members])
-    return Universe(view.last_session, members, asset_ids, universe_hash(view.last_session, asset_ids))
+    return readonly(np.sort(candidates[order]).astype(np.int64))
