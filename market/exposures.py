@@ -180,7 +180,8 @@ def _volatility(year: _Year) -> FloatArray:
 
 def specific_deviation(returns: FloatArray, observed: BoolArray, market: FloatArray, beta: FloatArray) -> FloatArray:
     """Return the deviation (n,) of the last quarter's returns less beta × market: both (t, n), then (t,) and (n,)."""
-    residual = returns - market[:, None] * np.where(np.isnan(beta), 1.0, beta)
+    residual = market[:, None] * np.where(np.isnan(beta), 1.0, beta)
+    np.subtract(returns, residual, out=residual)  # in place: these arrays are larger than a processor's cache
     seen = observed.sum(axis=0)
     if seen.min() < len(returns):
         residual[~observed] = 0.0
