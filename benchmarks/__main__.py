@@ -1,6 +1,6 @@
-"""All benchmarks, one after the other: ``python -m benchmarks``. Some ten minutes on a machine that does nothing else."""
+"""All benchmarks, one after the other: ``python -m benchmarks``. A quarter of an hour on a machine that does nothing else."""
 
-from benchmarks import commands, rebalance, scores, twin, upload
+from benchmarks import commands, diagnose, rebalance, scores, twin, upload
 
 
 def main() -> None:
@@ -10,6 +10,7 @@ def main() -> None:
     twin.main([])
     rebalance.main()
     commands.main([])
+    diagnose.main([])
 
 
 if __name__ == "__main__":
