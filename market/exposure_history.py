@@ -111,14 +111,14 @@ class _Block:
         self.observed = ~np.isnan(returns)
         self.returns = np.where(self.observed, returns, 0.0)
         self.dollar_volume = view.dollar_volume()[self.first :, self.assets]
-        seen = self.observed.astype(np.float64)
-        self.market = self._market(seen)
-        self.raw = {"beta": self._beta(seen)}
+        self.young = np.flatnonzero(~self.observed.all(axis=0))
+        self.market = self._market()
+        self.raw = {"beta": self._beta()}
         growth = np.log1p(self.returns)  # prices are positive, so no return is −1
         for name, begin, end in (("momentum", YEAR_SESSIONS, MONTH_SESSIONS), ("reversal", MONTH_SESSIONS, 0)):
             if name in styles:
                 windows = self._windows(begin, end)
-                enough = windows @ seen >= OBSERVED_MIN_SHARE * (begin - end)
+                enough = self._sums_where_seen(windows) >= OBSERVED_MIN_SHARE * (begin - end)
                 self.raw[name] = np.where(enough, windows @ growth, np.nan)
 
     def style(self, name: str, place: int) -> FloatArray:
@@ -142,18 +142,27 @@ class _Block:
             out[place, self._window(place, begin, end)] = 1.0
         return out
 
-    def _market(self, seen: FloatArray) -> FloatArray:
+    def _sums_where_seen(self, weights: FloatArray) -> FloatArray:
+        """Return (d, n): the sum of each date's weights (d, t) over the sessions on which an asset was observed."""
+        sums = np.repeat(weights.sum(axis=1)[:, None], len(self.assets), axis=1)
+        sums[:, self.young] = weights @ self.observed[:, self.young].astype(np.float64)
+        return sums
+
+    def _market(self) -> FloatArray:
         """Return (d, t): the mean of the observed returns of each date's members, session by session."""
         inside = np.zeros((len(self.assets), len(self.rows)))
         for place, at in enumerate(self.at):
             inside[at, place] = 1.0
-        return np.ascontiguousarray(((self.returns @ inside) / np.maximum(seen @ inside, 1.0)).T)
+        unseen = (~self.observed[:, self.young]).astype(np.float64) @ inside[self.young]
+        count = inside.sum(axis=0) - unseen
+        return np.ascontiguousarray(((self.returns @ inside) / np.maximum(count, 1.0)).T)
 
-    def _beta(self, seen: FloatArray) -> FloatArray:
+    def _beta(self) -> FloatArray:
         """Return (d, n)."""
         year = self._windows(YEAR_SESSIONS)
         market = year * self.market
-        return slope_of_sums(year @ seen, market @ seen, (market * market) @ seen, year @ self.returns, market @ self.returns)
+        count, first, second = (self._sums_where_seen(w) for w in (year, market, market * market))
+        return slope_of_sums(count, first, second, year @ self.returns, market @ self.returns)
 
     def _deviation(self, place: int) -> FloatArray:
         rows = self._window(place, QUARTER_SESSIONS)

@@ -31,3 +31,8 @@ def column_medians(values: FloatArray) -> FloatArray:
     below, above = (ordered.shape[0] - 1) // 2, ordered.shape[0] // 2
     middle: FloatArray = ordered[below].copy() if below == above else (ordered[below] + ordered[above]) / 2.0
     return middle
+
+
+def median(values: FloatArray) -> float:
+    """Return the median of (n,) float64, n at least 1; NaN not allowed."""
+    return float(column_medians(values[:, None])[0])
