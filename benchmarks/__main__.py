@@ -1,12 +1,13 @@
-"""All benchmarks, one after the other: ``python -m benchmarks``. A quarter of an hour on a machine that does nothing else."""
+"""All benchmarks, one after the other: ``python -m benchmarks``. Half an hour on a machine that does nothing else."""
 
-from benchmarks import commands, diagnose, rebalance, scores, twin, upload
+from benchmarks import commands, day, diagnose, rebalance, scores, twin, upload
 
 
 def main() -> None:
     """Print every table."""
     upload.main()
-    scores.main()
+    scores.main([])
+    day.main([])
     twin.main([])
     rebalance.main()
     commands.main([])

@@ -46,9 +46,9 @@ class Outcome:
         return median(self.wall)
 
 
-def repeat(call: Callable[[], Any], repeats: int = REPEATS) -> tuple[dict[str, list[float]], Any]:
-    """Call once to warm up, then ``repeats`` times by the clock; return both kinds of seconds, and the last result."""
-    result = call()
+def repeat(call: Callable[[], Any], repeats: int = REPEATS, *, warm: bool = True) -> tuple[dict[str, list[float]], Any]:
+    """Call once to warm up (or not), then ``repeats`` times by the clock; return both kinds of seconds, and the last result."""
+    result = call() if warm else None
     wall, cpu = [], []
     for _ in range(repeats):
         begin, begin_cpu = perf_counter(), process_time()

@@ -3,15 +3,17 @@
 What neighbouring dates share is computed once. Decision instant of each date: that at which its session was learnt
 (``known_at``). Its exposures use rows up to it only, however late the last date is.
 
-1. Dates that lie near each other form a block; the block's sessions, cut to the assets that are a member on any of its dates,
-   are copied once.
+1. Dates that lie near each other, and knew the same of former rows, form a block; the block's sessions, cut to the assets
+   that are a member on any of its dates, are copied once.
 2. Each date's market is a matrix product: returns (sessions × assets) times membership (assets × dates), over the number of
    members observed.
 3. The sums of a year behind beta, and the log growth of momentum and reversal, are products as well: windows
    (dates × sessions) times returns (sessions × assets).
 4. Medians and the specific deviation are taken date by date on slices of the copy; standardizing is that of one date.
 
-Blocks depend on nothing but their dates, so that several threads may each go through a stretch of dates of their own.
+Blocks depend on nothing but their dates, so that several threads may each go through a stretch of dates of their own. The last
+bits of a product may depend on its size, hence on the other dates of a block: what is frozen or paid on comes from
+:func:`~market.exposures.compute_exposures`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -80,7 +82,7 @@ def exposure_history(
         raise InvariantBroken(Code.INTERNAL, "Sessions and their members differ in number.")
     for row, members in zip(rows, members_by_session, strict=True):
         check_request(styles, row + 1, members)
-    for part in _blocks(rows):
+    for part in _blocks(rows, [panel.revisions.known_by(panel.known_at[row]) for row in rows]):
         # The block's view ends with its last date; each date looks at the rows up to its own.
         view = panel.as_of(to_instant(panel.known_at[max(rows[part])]))
         block = _Block(view, rows[part], members_by_session[part], styles)
@@ -89,12 +91,13 @@ def exposure_history(
             yield assemble(view.assets, members, {name: block.style(name, place) for name in styles})
 
 
-def _blocks(rows: Sequence[int]) -> Iterator[slice]:
-    """Cut the dates where a block is full or would reach too far."""
+def _blocks(rows: Sequence[int], corrections: Sequence[int]) -> Iterator[slice]:
+    """Cut the dates where a block is full or would reach too far, and where something was learnt anew of former rows."""
     begin = 0
     for end in range(1, len(rows) + 1):
         block = rows[begin : end + 1]
-        if end == len(rows) or end - begin == BLOCK_DATES or max(block) - min(block) > BLOCK_REACH_SESSIONS:
+        full = end == len(rows) or end - begin == BLOCK_DATES or max(block) - min(block) > BLOCK_REACH_SESSIONS
+        if full or corrections[end] != corrections[begin]:
             yield slice(begin, end)
             begin = end
 

@@ -1,23 +1,27 @@
 """The point-in-time panel: the only door to market data for scores, features and backtests.
 
 A :class:`PointInTimePanel` holds everything that was ever learnt; :meth:`PointInTimePanel.as_of` gives a :class:`PanelView`
-with what was known at one instant, as read-only slices of the same memory. It opens no file: :mod:`market.pivot` builds a
-panel from a table that somebody read.
+with what was known at one instant, as read-only arrays. It opens no file: :mod:`market.pivot` builds a panel from tables that
+somebody read.
 
-1. ``known_at`` of a session is its close plus the vendor's delay. A view at an instant ends with the last session whose
-   ``known_at`` is not later.
-2. Derived arrays (returns, dollar volume) are computed once on the whole panel and sliced. That leaks nothing, because row t
-   of each depends on rows up to t only; whatever would not be causal in that sense is computed on the view instead.
-3. A delisting is an event of one session (``delisting_index``) with a return of its own. A view knows it once that session
-   is visible; before, the asset looks like any other.
+1. Rows are dates on which at least one of the panel's exchanges trades. ``known_at`` of a row is the instant at which the last
+   of them has closed and the vendor's delay has passed. A view at an instant ends with the last row whose ``known_at`` is not
+   later: it never holds half a date.
+2. What was learnt of a cell by then stands in :class:`market.quotes.Quotes`; what was said later is a revision
+   (:mod:`market.revisions`). A view applies the revisions that were known at its instant, so a later one is invisible. Without
+   any, views are slices of the same memory.
+3. Derived arrays (returns, dollar volume) are computed once for each state of the quotes and sliced. That leaks nothing,
+   because row t of each depends on rows up to t only; whatever would not be causal in that sense is computed on the view.
+4. A delisting is an event of one row (``delisting_index``) with a return of its own. A view knows it once that row is visible
+   and the event was learnt; before, the asset looks like any other.
 
 Prices are carried over sessions without a trade: the return is 0 there and jumps at the next trade; :attr:`PanelView.traded`
 tells the truth. The delisting return is not part of the return arrays: who holds the asset books it on that session.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -29,6 +33,8 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, InvariantBroken
 from market.arrays import BoolArray, DateArray, FloatArray, IntArray, StrArray, readonly
 from market.calendars import SessionCalendar, to_date, to_datetime64
+from market.quotes import Derived, Quotes
+from market.revisions import Revisions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +43,10 @@ NOT_DELISTED = -1
 """``delisting_index`` of an asset without a known delisting."""
 
 UNKNOWN = "unknown"
-"""Sector or country of an asset that the metadata does not place."""
+"""Sector, country, exchange or currency of an asset that nothing places."""
+
+STATES_KEPT = 2
+"""States of the quotes kept beside the first one: a replay moves forward, and looks back to the rounds that it resolves."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +61,10 @@ class AssetTable:
         The vendor's labels.
     sectors, countries : (n,) str
         ``unknown`` where nothing is known.
+    exchanges : (n,) str
+        ISO 10383 code of where each is listed, one of the panel's.
+    currencies : (n,) str
+        ISO 4217 code of its prices; ``unknown`` where nothing is known.
     shares : (n,) float64
         Shares outstanding on the price basis of the panel's ``close`` (for a raw basis: before the first split of the
         panel's ``splits``); NaN where unknown.
@@ -61,10 +74,12 @@ class AssetTable:
     tickers: StrArray
     sectors: StrArray
     countries: StrArray
+    exchanges: StrArray
+    currencies: StrArray
     shares: FloatArray
 
     def __post_init__(self) -> None:
-        columns = (self.asset_ids, self.tickers, self.sectors, self.countries, self.shares)
+        columns = [getattr(self, f.name) for f in fields(self)]
         if len({c.shape for c in columns}) != 1 or self.asset_ids.ndim != 1:
             raise InvariantBroken(Code.INTERNAL, "The columns of an asset table differ in length.")
         if (self.asset_ids[1:] <= self.asset_ids[:-1]).any():
@@ -75,94 +90,6 @@ class AssetTable:
     def __len__(self) -> int:
         """Return the number of assets."""
         return int(self.asset_ids.shape[0])
-
-
-def _carried(prices: FloatArray) -> FloatArray:
-    """Prices (T, n) carried forward over NaN; row t depends on rows up to t."""
-    gaps = np.isnan(prices)
-    if not gaps.any():
-        return prices
-    rows = np.arange(prices.shape[0])[:, None]
-    last = np.maximum.accumulate(np.where(gaps, 0, rows), axis=0)
-    return np.take_along_axis(prices, last, axis=0)
-
-
-class _Derived:
-    """Lazily computed arrays of a whole panel, each (T, n) and causal in t; views slice them."""
-
-    __slots__ = ("_cache", "_raw")
-
-    def __init__(self, raw: Mapping[str, FloatArray]) -> None:
-        self._raw = raw
-        self._cache: dict[str, Any] = {}
-
-    def _once(self, name: str, compute: Callable[[], Any]) -> Any:
-        if name not in self._cache:
-            self._cache[name] = readonly(compute())
-        return self._cache[name]
-
-    @property
-    def traded(self) -> BoolArray:
-        out: BoolArray = self._once("traded", lambda: np.isfinite(self._raw["close"]) & (self._raw["volume"] > 0))
-        return out
-
-    @property
-    def total(self) -> FloatArray:
-        out: FloatArray = self._once("total", self._total)
-        return out
-
-    def _total(self) -> FloatArray:
-        price = _carried(self._raw["adj_close"])
-        out = np.full_like(price, np.nan)
-        out[1:] = price[1:] / price[:-1] - 1.0
-        return out
-
-    @property
-    def intraday(self) -> FloatArray:
-        out: FloatArray = self._once("intraday", self._intraday)
-        return out
-
-    def _intraday(self) -> FloatArray:
-        # the adjustment factor of a session is common to its open and close, so it cancels
-        out = self._raw["close"] / self._raw["open"] - 1.0
-        listed = np.maximum.accumulate(np.isfinite(self._raw["close"]), axis=0)
-        out[np.isnan(out) & listed] = 0.0
-        return out
-
-    @property
-    def overnight(self) -> FloatArray:
-        out: FloatArray = self._once("overnight", lambda: (1.0 + self.total) / (1.0 + self.intraday) - 1.0)
-        return out
-
-    @property
-    def dollar_volume(self) -> FloatArray:
-        def compute() -> FloatArray:
-            return np.nan_to_num(self._raw["close"] * self._raw["volume"], copy=False, nan=0.0)
-
-        out: FloatArray = self._once("dollar_volume", compute)
-        return out
-
-    @property
-    def market_cap(self) -> FloatArray:
-        out: FloatArray = self._once("market_cap", self._market_cap)
-        return out
-
-    def _market_cap(self) -> FloatArray:
-        cap = _carried(self._raw["close"]) * self._raw["shares"]
-        # a split moves the carried price only at the next trade, and the share count with it
-        return cap * np.cumprod(self._raw["splits"], axis=0) if "splits" in self._raw else cap
-
-    @property
-    def first_row(self) -> IntArray:
-        """(n,) row of the first price; T for an asset that never had one. A view compares it with its own end."""
-
-        def compute() -> IntArray:
-            priced = np.isfinite(self._raw["close"])
-            first: IntArray = np.where(priced.any(axis=0), priced.argmax(axis=0), priced.shape[0]).astype(np.int64)
-            return first
-
-        out: IntArray = self._once("first_row", compute)
-        return out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,23 +103,25 @@ class PanelView:
     assets : AssetTable
         All assets of the panel, also those not listed yet.
     calendar : SessionCalendar
-        The exchange's sessions, which are known ahead.
+        The exchanges' sessions, which are known ahead.
     sessions : (T,) datetime64[D]
-        Sessions that are visible; at least one.
+        Dates that are visible; at least one.
     known_at : (T,) datetime64[s]
         When each was learnt, UTC.
-    open, close, adj_close : (T, n) float64
-        Currency units; NaN where there was no price. ``adj_close`` carries splits and dividends.
-    volume : (T, n) float64
-        Shares, on the price basis; NaN where there was no price.
-    splits : (T, n) float64 or None
-        New shares for each old one, effective at that session's open (1 for none); None on an adjusted basis.
+    quotes : Quotes
+        Prices, volumes, splits and dividends as they were known; its arrays are attributes of the view as well.
+    trading : (T, E) bool
+        Which of :attr:`exchange_names` trades on which date.
+    exchange_names : tuple of str
+        Sorted.
+    exchange_index : (n,) int64
+        Position of each asset's exchange among them.
     delisting_index : (n,) int64
         Row of the session on which a delisting return is booked (the first without listing); −1 if none is known.
     delisting_return : (n,) float64
         Return from the last price to what holders got; NaN where ``delisting_index`` is −1.
     price_basis : str
-        ``raw``, ``split_adjusted`` or ``total_return``: of ``open`` and ``close``.
+        ``raw``, ``split_adjusted`` or ``total_return``: of all prices.
     flags : frozenset of str
         What a report must say of these data.
     source : str
@@ -204,17 +133,41 @@ class PanelView:
     calendar: SessionCalendar
     sessions: DateArray
     known_at: DateArray
-    open: FloatArray
-    close: FloatArray
-    adj_close: FloatArray
-    volume: FloatArray
-    splits: FloatArray | None
+    quotes: Quotes
+    trading: BoolArray
+    exchange_names: tuple[str, ...]
+    exchange_index: IntArray
     delisting_index: IntArray
     delisting_return: FloatArray
     price_basis: str
     flags: frozenset[str]
     source: str
-    _derived: _Derived = field(repr=False)
+    _derived: Derived = field(repr=False)
+
+    @property
+    def open(self) -> FloatArray:
+        """(T, n): see :class:`market.quotes.Quotes`."""
+        return self.quotes.open
+
+    @property
+    def close(self) -> FloatArray:
+        """(T, n): see :class:`market.quotes.Quotes`."""
+        return self.quotes.close
+
+    @property
+    def volume(self) -> FloatArray:
+        """(T, n): see :class:`market.quotes.Quotes`."""
+        return self.quotes.volume
+
+    @property
+    def splits(self) -> FloatArray | None:
+        """(T, n) or None: see :class:`market.quotes.Quotes`."""
+        return self.quotes.splits
+
+    @property
+    def dividends(self) -> FloatArray | None:
+        """(T, n) or None: see :class:`market.quotes.Quotes`."""
+        return self.quotes.dividends
 
     @property
     def last_session(self) -> date:
@@ -231,15 +184,22 @@ class PanelView:
         return self._derived.traded[: len(self.sessions)]
 
     def total_returns(self) -> FloatArray:
-        """Return close-to-close total returns (T, n), from ``adj_close``.
+        """Return close-to-close total returns (T, n) in the fund's currency.
 
-        NaN up to and including the first price; 0 on a session without one; the whole move since the last price on the next
-        session that has one. Row t is the return from t−1 to t.
+        NaN up to and including the first price; 0 on a session without one, but for a dividend; the whole move since the last
+        price on the next session that has one. Row t is the return from t−1 to t.
         """
         return self._derived.total[: len(self.sessions)]
 
+    def return_index(self) -> FloatArray:
+        """Return what one share of each first price is worth with everything reinvested (T, n); NaN without a price.
+
+        It is adjusted forward from the first price, so its level tells nothing of a later split or dividend.
+        """
+        return self._derived.index[: len(self.sessions)]
+
     def overnight_returns(self) -> FloatArray:
-        """Return previous close to open (T, n), with dividends and splits; (1+overnight)(1+intraday) = 1+total."""
+        """Return previous close to open (T, n), with dividends, splits and currency; (1+overnight)(1+intraday) = 1+total."""
         return self._derived.overnight[: len(self.sessions)]
 
     def intraday_returns(self) -> FloatArray:
@@ -247,11 +207,11 @@ class PanelView:
         return self._derived.intraday[: len(self.sessions)]
 
     def dollar_volume(self) -> FloatArray:
-        """Return close × volume (T, n), currency units; 0 where nothing was traded, also before the listing."""
+        """Return close × volume (T, n) in the fund's currency; 0 where nothing was traded, also before the listing."""
         return self._derived.dollar_volume[: len(self.sessions)]
 
     def market_cap(self) -> FloatArray:
-        """Return shares × last price (T, n), currency units; NaN where either is unknown."""
+        """Return shares × last price (T, n) in the fund's currency; NaN where either is unknown."""
         return self._derived.market_cap[: len(self.sessions)]
 
     def history_sessions(self) -> IntArray:
@@ -265,6 +225,16 @@ class PointInTimePanel:
 
     Attributes
     ----------
+    quotes : Quotes
+        What was known of each row at its own ``known_at``.
+    revisions : Revisions
+        What was learnt of it later.
+    delisting_known_at : (n,) datetime64[us] or None
+        When each delisting was learnt; None where each was with its row.
+    trading : (T, E) bool or None
+        None where all exchanges trade on all rows.
+    fx : (T, n) float64 or None
+        Value of one unit of each asset's currency in the fund's; None where all are the fund's own.
     notes : mapping of str to int
         What was counted while the panel was built, such as rows left out.
 
@@ -278,35 +248,39 @@ class PointInTimePanel:
     calendar: SessionCalendar
     sessions: DateArray
     known_at: DateArray
-    open: FloatArray
-    close: FloatArray
-    adj_close: FloatArray
-    volume: FloatArray
+    quotes: Quotes
     delisting_index: IntArray
     delisting_return: FloatArray
     price_basis: str
     flags: frozenset[str]
     source: str
-    splits: FloatArray | None = None
+    revisions: Revisions = field(default_factory=Revisions.none)
+    delisting_known_at: DateArray | None = None
+    trading: BoolArray | None = None
+    fx: FloatArray | None = None
     notes: Mapping[str, int] = field(default_factory=dict)
-    _derived: _Derived = field(init=False, repr=False)
+    _states: dict[int, tuple[Quotes, Derived]] = field(init=False, repr=False)
+    _exchanges: tuple[tuple[str, ...], IntArray, BoolArray] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._check()
-        raw = {"open": self.open, "close": self.close, "adj_close": self.adj_close, "volume": self.volume}
-        raw["shares"] = self.assets.shares
-        if self.splits is not None:
-            raw["splits"] = self.splits
-        for array in (*raw.values(), self.sessions, self.known_at, self.delisting_index, self.delisting_return):
-            readonly(array)
+        names, index = np.unique(self.assets.exchanges, return_inverse=True)
+        trading = np.ones((len(self.sessions), len(names)), dtype=np.bool_) if self.trading is None else self.trading
+        self._check(trading, len(names))
+        held = (self.sessions, self.known_at, self.delisting_index, self.delisting_return, trading, self.fx)
+        for array in (*held, self.delisting_known_at):
+            if array is not None:
+                readonly(array)
         object.__setattr__(self, "notes", MappingProxyType(dict(self.notes)))
-        object.__setattr__(self, "_derived", _Derived(raw))
+        object.__setattr__(self, "_exchanges", (tuple(names.tolist()), readonly(index.astype(np.int64)), trading))
+        object.__setattr__(self, "_states", {0: (self.quotes, Derived(self.quotes, self.assets.shares, self.fx))})
 
-    def _check(self) -> None:
+    def _check(self, trading: BoolArray, exchanges: int) -> None:
         shape = (self.sessions.shape[0], len(self.assets))
-        matrices = [self.open, self.close, self.adj_close, self.volume] + ([] if self.splits is None else [self.splits])
-        if any(m.shape != shape for m in matrices) or self.known_at.shape != self.sessions.shape:
+        wide = [self.quotes.close] + ([] if self.fx is None else [self.fx])
+        if any(m.shape != shape for m in wide) or self.known_at.shape != self.sessions.shape:
             raise InvariantBroken(Code.INTERNAL, "The panel's arrays differ in shape.")
+        if trading.shape != (shape[0], exchanges):
+            raise InvariantBroken(Code.INTERNAL, "The panel does not say of each exchange on which dates it trades.")
         for clock in (self.sessions, self.known_at):
             if (np.diff(clock) <= np.timedelta64(0)).any():
                 raise InvariantBroken(Code.INTERNAL, "The panel's sessions or instants do not ascend.")
@@ -314,6 +288,13 @@ class PointInTimePanel:
         fits = (self.delisting_index >= NOT_DELISTED) & (self.delisting_index < shape[0])
         if not fits.all() or (gone != np.isfinite(self.delisting_return)).any():
             raise InvariantBroken(Code.INTERNAL, "A delisting names no session of the panel, or lacks its return.")
+        if len(self.revisions) and (self.revisions.rows.max() >= shape[0] or self.revisions.assets.max() >= shape[1]):
+            raise InvariantBroken(Code.INTERNAL, "A revision is of a cell that the panel does not have.")
+
+    @property
+    def close(self) -> FloatArray:
+        """(T, n) closes as first learnt: for reports and checks; whatever decides takes a view."""
+        return self.quotes.close
 
     @property
     def first_session(self) -> date:
@@ -325,45 +306,65 @@ class PointInTimePanel:
         """The last session of the panel."""
         return to_date(self.sessions[-1])
 
+    @property
+    def exchange_names(self) -> tuple[str, ...]:
+        """The exchanges of the panel's assets, sorted."""
+        return self._exchanges[0]
+
     def index_of(self, session: date) -> int:
         """Return the row of ``session``; raises InputRejected ``date_outside_panel`` when the panel lacks it."""
         return _row_of(self.sessions, session)
 
     def as_of(self, instant: datetime) -> PanelView:
-        """Return what was known at ``instant``: slices, no copies of prices.
+        """Return what was known at ``instant``.
 
         Parameters
         ----------
         instant : datetime
-            Aware; rows with ``known_at`` not later than it are visible.
+            Aware; rows, revisions and delistings with ``known_at`` not later than it are visible.
 
         Raises
         ------
         InputRejected
             ``date_outside_panel`` when nothing was known yet.
         """
-        count = int(np.searchsorted(self.known_at, to_datetime64(instant), side="right"))
+        at = to_datetime64(instant)
+        count = int(np.searchsorted(self.known_at, at, side="right"))
         if count == 0:
             raise InputRejected(Code.DATE_OUTSIDE_PANEL, f"The panel knows nothing before {instant.isoformat()}.")
+        quotes, derived = self._state(self.revisions.known_by(at))
         visible = self.delisting_index < count
+        if self.delisting_known_at is not None:
+            visible &= self.delisting_known_at <= at
+        names, index, trading = self._exchanges
         return PanelView(
             instant=instant,
             assets=self.assets,
             calendar=self.calendar,
             sessions=self.sessions[:count],
             known_at=self.known_at[:count],
-            open=self.open[:count],
-            close=self.close[:count],
-            adj_close=self.adj_close[:count],
-            volume=self.volume[:count],
-            splits=None if self.splits is None else self.splits[:count],
+            quotes=quotes.first_rows(count),
+            trading=trading[:count],
+            exchange_names=names,
+            exchange_index=index,
             delisting_index=readonly(np.where(visible, self.delisting_index, NOT_DELISTED)),
             delisting_return=readonly(np.where(visible, self.delisting_return, np.nan)),
             price_basis=self.price_basis,
             flags=self.flags,
             source=self.source,
-            _derived=self._derived,
+            _derived=derived,
         )
+
+    def _state(self, revised: int) -> tuple[Quotes, Derived]:
+        """Return quotes with so many revisions applied, and what follows from them."""
+        found = self._states.get(revised)
+        if found is None:
+            quotes = self.revisions.apply(self.quotes, revised)
+            found = quotes, Derived(quotes, self.assets.shares, self.fx)
+            # One assignment: a thread that reads meanwhile sees the former states or these.
+            late = [item for item in self._states.items() if item[0] != 0][-(STATES_KEPT - 1) :]
+            object.__setattr__(self, "_states", {0: self._states[0], **dict(late), revised: found})
+        return found
 
     def with_flags(self, flags: Iterable[str]) -> "PointInTimePanel":
         """Return the same panel with ``flags`` added to what a report must say of it."""
@@ -372,21 +373,24 @@ class PointInTimePanel:
     def content_hash(self) -> str:
         """Return the SHA-256 over everything that the panel says, in hexadecimal; equal panels have equal hashes."""
         digest = hashlib.sha256()
+        words = [getattr(self.assets, f.name).tolist() for f in fields(self.assets) if f.name != "shares"]
         head = {
             "price_basis": self.price_basis,
             "flags": sorted(self.flags),
             "source": self.source,
             "exchange": self.calendar.exchange,
-            "assets": [self.assets.asset_ids.tolist(), self.assets.tickers.tolist()],
-            "labels": [self.assets.sectors.tolist(), self.assets.countries.tolist()],
-            "shape": [int(s) for s in self.open.shape],
+            "assets": words,
+            "shape": [int(s) for s in self.quotes.close.shape],
+            "arrays": sorted(self.quotes.arrays()),
         }
         digest.update(canonical_bytes(head))
-        arrays = [self.assets.shares, self.open, self.close, self.adj_close, self.volume, self.delisting_return]
-        for array in arrays + ([] if self.splits is None else [self.splits]):
-            digest.update(np.ascontiguousarray(array, dtype="<f8").data)
-        for whole in (self.sessions, self.known_at, self.delisting_index):
-            digest.update(np.ascontiguousarray(whole.astype("<i8")).data)
+        numbers = [*self.quotes.arrays().values(), self.assets.shares, self.delisting_return, self.revisions.values, self.fx]
+        for array in numbers:
+            digest.update(b"none" if array is None else np.ascontiguousarray(array, dtype="<f8").data)
+        r = self.revisions
+        late = (r.known_at, r.field_index, r.rows, r.assets)
+        for whole in (self.sessions, self.known_at, self.delisting_index, self.delisting_known_at, self._exchanges[2], *late):
+            digest.update(b"none" if whole is None else np.ascontiguousarray(whole.astype("<i8")).data)
         return digest.hexdigest()
 
 

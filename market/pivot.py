@@ -4,7 +4,9 @@
 2. Turn tickers and dates into whole numbers.
 3. Go through the rows in parts, so that beside the table and the panel little is held: leave out, and count, rows that are no
    sessions or no prices, and write each column into a (sessions × assets) array by position.
-4. Refuse a table with two rows for one asset and session; cut off sessions before the first and after the last price.
+4. Refuse a table with two rows for one asset and session; cut off sessions before the first and after the last price. A
+   vendor's adjusted closes are not kept: what they say of dividends is (:mod:`market.dividends`), because their levels tell of
+   events to come.
 5. Join the metadata by ticker, delistings among them where the table dates them. They are a snapshot, so the panel says
    ``static_lookahead``.
 6. Set ``known_at`` to the session's close plus the vendor's declared delay. The rows are a backfill, so the panel says
@@ -20,14 +22,21 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import Finding, InputRejected
 from market.arrays import BoolArray, DateArray, FloatArray, IntArray, StrArray
 from market.calendars import SessionCalendar
+from market.dividends import inferred_dividends
 from market.panel import NOT_DELISTED, UNKNOWN, AssetTable, PointInTimePanel
 from market.quality import priced_rows, refuse_duplicates
+from market.quotes import Quotes
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PRICE_COLUMNS = ("ticker", "date", "open", "close", "adj_close", "volume")
+PRICE_COLUMNS = ("ticker", "date", "open", "close", "volume")
+ADJUSTED_COLUMN, DIVIDEND_COLUMN = "adj_close", "dividend"
+"""One of the two must be there: adjusted for splits and dividends; or the dividend a share on its ex-date, 0 for none."""
+
 META_COLUMNS = ("ticker", "sector", "listing_country", "shares_out_approx")
+
+_ARRAYS = {"split": "splits", "dividend": "dividends"}
 
 SPLIT_COLUMN = "split"
 """Optional column of prices on a raw basis: new shares for each old one from this session on; 1 or empty for none."""
@@ -38,6 +47,9 @@ DELISTING_COLUMNS = ("delisted_on", "delisting_return")
 
 PART_ROWS = 1 << 20
 """Rows of a long table that are turned into numbers at a time."""
+
+DIVIDEND_ASSETS = 512
+"""Assets whose dividends are inferred at a time: that takes several arrays of its own."""
 
 NO_SESSION = -1
 
@@ -107,7 +119,9 @@ class _Prices:
     def __init__(self, prices: Any, calendar: SessionCalendar) -> None:
         import pyarrow as pa
 
-        self.table = _as_table(prices, PRICE_COLUMNS, (SPLIT_COLUMN,), Code.PRICES_COLUMNS, "prices")
+        named = [str(name) for name in getattr(prices, "column_names", getattr(prices, "columns", ()))]
+        paying = DIVIDEND_COLUMN if DIVIDEND_COLUMN in named else ADJUSTED_COLUMN
+        self.table = _as_table(prices, (*PRICE_COLUMNS, paying), (SPLIT_COLUMN,), Code.PRICES_COLUMNS, "prices")
         if self.table.num_rows == 0:
             raise InputRejected(Code.PRICES_INVALID, "The price table holds no row.")
         self.calendar = calendar
@@ -135,7 +149,9 @@ class _Prices:
             rows = self.table.slice(lo, PART_ROWS)
             values = {name: _numbers(_column(rows, name, pa.float64(), Code.PRICES_INVALID)) for name in self.columns}
             code, day = self.code[lo : lo + PART_ROWS], self.day[lo : lo + PART_ROWS]
-            good = priced_rows(*(values[name] for name in PRICE_COLUMNS[2:]))
+            # Where dividends are given there is no adjusted close to judge: the close stands for it.
+            adjusted = values.get(ADJUSTED_COLUMN, values["close"])
+            good = priced_rows(values["open"], values["close"], adjusted, values["volume"])
             # A quote without a trade is no price: stale and mistaken quotes stand for weeks beside a volume of zero.
             traded = good & (values["volume"] > 0)
             self.notes["rows_not_prices"] += int((~good).sum())
@@ -220,12 +236,14 @@ def _meta_by_ticker(meta: Any, tickers: StrArray) -> dict[str, _About]:
     return found
 
 
-def _assets(tickers: StrArray, about: list[_About]) -> AssetTable:
+def _assets(tickers: StrArray, about: list[_About], exchange: str) -> AssetTable:
     return AssetTable(
         asset_ids=tickers,
         tickers=tickers.copy(),
         sectors=np.array([row.sector for row in about], dtype=np.str_),
         countries=np.array([row.country for row in about], dtype=np.str_),
+        exchanges=np.full(len(about), exchange),
+        currencies=np.full(len(about), UNKNOWN),
         shares=np.array([row.shares for row in about], dtype=np.float64),
     )
 
@@ -261,13 +279,14 @@ def _dense(prices: _Prices) -> _Dense:
     first, last = prices.span()
     sessions, n = prices.calendar.sessions[first : last + 1], len(prices.tickers)
     shape = (len(sessions), n)
-    flat = {name: np.full(shape[0] * n, 1.0 if name == SPLIT_COLUMN else np.nan) for name in prices.columns}
+    nothing = {name: {SPLIT_COLUMN: 1.0, DIVIDEND_COLUMN: 0.0}.get(name, np.nan) for name in prices.columns}
+    flat = {name: np.full(shape[0] * n, empty) for name, empty in nothing.items()}
     filled = np.zeros(shape[0] * n, dtype=np.bool_)
     for part in prices.parts(first):
         cells = part.at * n + part.code
         filled[cells] = True
         for name, column in part.values.items():
-            flat[name][cells] = np.where(column > 0, column, 1.0) if name == SPLIT_COLUMN else column
+            flat[name][cells] = np.where(column > 0, column, nothing[name]) if np.isfinite(nothing[name]) else column
     if np.count_nonzero(filled) < prices.used:
         refuse_duplicates(
             np.concatenate([part.at * n + part.code for part in prices.parts(first)]), n, sessions, prices.tickers
@@ -280,6 +299,21 @@ def _dense(prices: _Prices) -> _Dense:
     if not present.all():
         columns = {name: np.ascontiguousarray(column[:, present]) for name, column in columns.items()}
     return _Dense(columns, slice(first + rows.start, first + rows.stop), present)
+
+
+def _quotes(columns: dict[str, FloatArray]) -> tuple[Quotes, int]:
+    """Return the quotes, and on how many cells the adjusted closes said what no dividend explains."""
+    out = {_ARRAYS.get(name, name): column for name, column in columns.items()}
+    adjusted, refused = out.pop(ADJUSTED_COLUMN, None), 0
+    if adjusted is not None:
+        close, splits = out["close"], out.get("splits")
+        out["dividends"] = np.empty_like(close)
+        for lo in range(0, close.shape[1], DIVIDEND_ASSETS):
+            part = slice(lo, lo + DIVIDEND_ASSETS)
+            split = None if splits is None else splits[:, part]
+            out["dividends"][:, part], more = inferred_dividends(close[:, part], adjusted[:, part], split)
+            refused += more
+    return Quotes(**out), refused
 
 
 def build_panel(
@@ -295,8 +329,8 @@ def build_panel(
     Parameters
     ----------
     prices : pyarrow.Table or pandas.DataFrame
-        Columns ticker, date (a date or ISO text), open, close (on ``price_basis``), adj_close (adjusted for splits and
-        dividends), volume (shares), and optionally split. One row for each asset and session, in any order.
+        Columns ticker, date (a date or ISO text), open, close (on ``price_basis``), volume (shares), adj_close (adjusted for
+        splits and dividends) or dividend, and optionally split. One row for each asset and session, in any order.
     meta : pyarrow.Table or pandas.DataFrame, optional
         Columns ticker, sector, listing_country, shares_out_approx: an undated snapshot; and optionally delisted_on,
         delisting_return.
@@ -312,8 +346,9 @@ def build_panel(
     PointInTimePanel
         Sessions run from the first to the last date with a price, without gaps. ``notes`` counts ``rows_read``,
         ``rows_not_prices`` (an empty or non-positive price, a negative volume), ``rows_untraded`` (no volume),
-        ``rows_not_sessions`` and ``assets_without_rows``. Flags: ``assumed``, ``total_return_adjusted``,
-        ``survivors_only`` when no delisting is known, and ``static_lookahead`` when metadata were given.
+        ``rows_not_sessions``, ``assets_without_rows`` and ``dividends_refused``. Flags: ``assumed``, ``adjusted_prices`` on
+        another basis than ``raw``, ``dividends_inferred`` when they come from adjusted closes, ``survivors_only`` when no
+        delisting is known, and ``static_lookahead`` when metadata were given.
 
     Raises
     ------
@@ -325,20 +360,22 @@ def build_panel(
     tickers, sessions = long.tickers[dense.present], calendar.sessions[dense.sessions].copy()
     notes = {"rows_read": long.table.num_rows} | long.notes
     notes["assets_without_rows"] = int((~dense.present).sum())
-    columns = {"splits" if name == SPLIT_COLUMN else name: column for name, column in dense.columns.items()}
     found = {} if meta is None else _meta_by_ticker(meta, tickers)
     about = [found.get(ticker, _About()) for ticker in tickers.tolist()]
     delisting_index, delisting_return = _delistings(about, sessions)
-    flags = {"assumed", "total_return_adjusted"} | ({"static_lookahead"} if meta is not None else set())
+    quotes, notes["dividends_refused"] = _quotes(dense.columns)
+    flags = {"assumed"} | ({"static_lookahead"} if meta is not None else set())
+    flags |= {"dividends_inferred"} if ADJUSTED_COLUMN in dense.columns else set()
+    flags |= {"adjusted_prices"} if price_basis != "raw" else set()
     if (delisting_index == NOT_DELISTED).all():
         flags.add("survivors_only")
     delay = np.timedelta64(vendor_delay_minutes, "m")
     return PointInTimePanel(
-        assets=_assets(tickers, about),
+        assets=_assets(tickers, about, calendar.exchange),
         calendar=calendar,
         sessions=sessions,
         known_at=(calendar.closes[dense.sessions] + delay).astype("datetime64[s]"),
-        **columns,
+        quotes=quotes,
         delisting_index=delisting_index,
         delisting_return=delisting_return,
         price_basis=price_basis,
@@ -359,9 +396,9 @@ def to_tables(panel: PointInTimePanel) -> tuple[Any, Any]:
     import pyarrow as pa
 
     row, asset = np.nonzero(np.isfinite(panel.close))
-    columns = {"open": panel.open, "close": panel.close, "adj_close": panel.adj_close, "volume": panel.volume}
-    if panel.splits is not None:
-        columns[SPLIT_COLUMN] = panel.splits
+    names = {array: name for name, array in _ARRAYS.items()}
+    columns = {names.get(name, name): array for name, array in panel.quotes.arrays().items()}
+    columns.setdefault(DIVIDEND_COLUMN, np.zeros(panel.close.shape))
     assets, gone = panel.assets, panel.delisting_index != NOT_DELISTED
     days = np.where(gone, panel.sessions[panel.delisting_index].astype(str), "")
     prices = {"ticker": assets.tickers[asset], "date": panel.sessions[row], **{k: v[row, asset] for k, v in columns.items()}}

@@ -8,8 +8,8 @@ each part draws from a stream of its own, derived from the seed and the part's n
 3. Walk forward from a year before the start. Each week, compute characteristics from the past path alone; each carries a small
    premium over the coming week, so that an honest strategy that finds it has a true, modest edge.
 4. Split each total return into a night and a day; draw persistent lognormal dollar volumes that rise with large moves.
-5. Pay dividends, split shares, halt, list and delist: prices are raw, ``adj_close`` follows the total return from the first
-   session on (so its level never tells of a later dividend), and a delisting has a return of its own.
+5. Pay dividends, split shares, halt, list and delist: prices are raw, splits and dividends stand beside them, and a delisting
+   has a return of its own.
 
 Premia: an asset of specific volatility σ a day and a characteristic z (mean 0, deviation 1) is expected to earn
 weight · IC · σ · z / √20 a session on top of the market, so that the correlation of z with the returns of 20 sessions is about
@@ -28,10 +28,12 @@ from crowdalpha.errors import InputRejected
 from market.arrays import BoolArray, FloatArray, IntArray, StrArray
 from market.calendars import SessionCalendar, session_calendar
 from market.panel import NOT_DELISTED, AssetTable, PointInTimePanel
+from market.quotes import Quotes
 from market.targets import forward_returns
 
 SOURCE = "synthetic"
 EXCHANGE = "XNYS"
+CURRENCY = "USD"
 LOOK_AHEAD_DAYS = 400
 """The calendar reaches this far beyond the last price, since rounds plan ahead."""
 
@@ -82,7 +84,7 @@ LOG_RETURN_MAX = 1.2
 """A heavier draw of the Student-t tail is cut here: a fall to 30 % or a rise to 330 % in one session."""
 
 PRICE_DECIMALS = 4
-ADJUSTED_DECIMALS = 6
+DIVIDEND_DECIMALS = 6
 """Prices are rounded as a vendor's are, which also absorbs the last bits in which machines differ."""
 
 SPLIT_RATIOS = (2.0, 3.0, 1.5, 0.1)
@@ -342,16 +344,17 @@ def _prices(spec: SyntheticSpec, traits: _Traits, paths: _Paths, life: _Life) ->
     splits = _split_ratios(spec, life.priced)
     total = traits.price * np.exp(paths.growth - paths.growth[0])
     # the total return is the price return before the payment: ex-dividend prices fall by the yield
-    kept = np.cumprod((1.0 - _dividend_yields(spec, shape)) / splits, axis=0)
+    yields = np.where(life.priced, _dividend_yields(spec, shape), 0.0)
+    kept = np.cumprod((1.0 - yields) / splits, axis=0)
     close = np.maximum(np.round(total * kept, PRICE_DECIMALS), 10.0**-PRICE_DECIMALS)
     day = np.diff(paths.growth, axis=0, prepend=paths.growth[:1]) - paths.night
     open_ = np.maximum(np.round(close * np.exp(-day), PRICE_DECIMALS), 10.0**-PRICE_DECIMALS)
     volume = np.maximum(np.rint(np.exp(paths.dollars) / close), 1.0)
-    adjusted = np.maximum(np.round(total, ADJUSTED_DECIMALS), 10.0**-ADJUSTED_DECIMALS)
-    columns = {"open": open_, "close": close, "adj_close": adjusted, "volume": volume}
+    columns = {"open": open_, "close": close, "volume": volume}
     for column in columns.values():
         column[~life.priced] = np.nan
-    return {**columns, "splits": splits}
+    dividends = np.nan_to_num(np.round(close * yields / (1.0 - yields), DIVIDEND_DECIMALS))
+    return {**columns, "splits": splits, "dividends": dividends}
 
 
 def _asset_table(spec: SyntheticSpec, traits: _Traits) -> AssetTable:
@@ -362,6 +365,8 @@ def _asset_table(spec: SyntheticSpec, traits: _Traits) -> AssetTable:
         tickers=ids.copy(),
         sectors=np.array(SECTORS)[traits.sector],
         countries=np.array(spec.countries)[traits.country],
+        exchanges=np.full(spec.n_assets, EXCHANGE),
+        currencies=np.full(spec.n_assets, CURRENCY),
         shares=np.rint(traits.cap / traits.price),
     )
 
@@ -387,7 +392,7 @@ def generate_market(spec: SyntheticSpec) -> PointInTimePanel:
     Returns
     -------
     PointInTimePanel
-        Raw prices with ``splits``; source ``synthetic``, flags ``synthetic`` and ``total_return_adjusted``. ``notes`` counts
+        Raw prices with splits and dividends; source and flag ``synthetic``. ``notes`` counts
         ``listings``, ``delistings``, ``splits`` and ``halted_cells``.
 
     Raises
@@ -410,16 +415,12 @@ def generate_market(spec: SyntheticSpec) -> PointInTimePanel:
         calendar=calendar,
         sessions=sessions,
         known_at=(calendar.closes[rows] + np.timedelta64(spec.vendor_delay_minutes, "m")).astype("datetime64[s]"),
-        open=prices["open"],
-        close=prices["close"],
-        adj_close=prices["adj_close"],
-        volume=prices["volume"],
+        quotes=Quotes(**prices),
         delisting_index=life.delisting_index,
         delisting_return=life.delisting_return,
         price_basis="raw",
-        flags=frozenset({"synthetic", "total_return_adjusted"}),
+        flags=frozenset({"synthetic"}),
         source=SOURCE,
-        splits=prices["splits"],
         notes={
             "listings": int((~begun[0]).sum()),
             "delistings": int(gone.sum()),

@@ -18,7 +18,8 @@ FLAG_TEXTS: Mapping[str, str] = {
     "static_lookahead": "Undated facts. Sectors, countries and share counts come from one later snapshot and are used as if "
     "they had always been known.",
     "assumed": "Assumed publication times. When a price became known is taken as the close plus a fixed delay.",
-    "total_return_adjusted": "Adjusted prices. Returns include dividends; price levels are not those that were quoted.",
+    "adjusted_prices": "Adjusted prices. Price levels are not those that were quoted: later splits are in them.",
+    "dividends_inferred": "Dividends are inferred from adjusted closes, on the day on which these changed.",
 }
 GRAVE = frozenset({"synthetic", "survivors_only"})
 """Flags that are shown as warnings rather than remarks."""

@@ -7,18 +7,27 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 TEMPORARY_PREFIX = ".unfinished-"
 """A file of this name is the rest of a write that was killed; anybody may delete it."""
 
 
-def write_file(path: Path, data: bytes, *, mode: int = 0o644, replace: bool = True, sync: bool = True) -> bool:
+def write_file(
+    path: Path, data: "bytes | Sequence[Buffer]", *, mode: int = 0o644, replace: bool = True, sync: bool = True
+) -> bool:
     """Write ``data`` to ``path``, all or nothing.
 
     Parameters
     ----------
+    data : bytes or sequence of buffers
+        Several are written one after the other, so that a header and an array need not be copied into one.
     mode : int
         Permissions of the file.
     replace : bool
@@ -36,7 +45,7 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o644, replace: bool = Tr
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             os.fchmod(file.fileno(), mode)
             if sync:
                 file.flush()

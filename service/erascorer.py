@@ -30,7 +30,7 @@ from market.targets import coverage, forward_returns, neutral_target
 from market.universe import UniverseRule, select_members
 from service.diagnosis import AGAINST_EXAMPLE, EraLine, EraState, MeasuredEra, SignalEra
 from service.replay.providers.momentum import momentum_at
-from signals.churn import retention
+from service.workflows.retentions import retained_ppb
 from signals.constancy import is_constant
 from signals.diagnostics import EraChange, EraMeasure, era_scores, filled_ranks, measure_change, measure_era
 from signals.findings import FindingList
@@ -229,12 +229,7 @@ class EraScorer:
         self, scores: dict[str, float], names: tuple[str, ...], factors: FloatArray, change: EraChange | None
     ) -> SignalEra:
         largest = int(np.argmax(np.abs(factors)))
-        payout = self.terms.payout
-        kept = None
-        if change is not None and payout.retention == "neutral_churn":
-            kept = retention(change.neutral_churn, payout.retention_threshold_ppb / PPB, payout.retention_slope)
-        elif change is not None:
-            kept = 1.0
+        kept = None if change is None else retained_ppb(change.neutral_churn, self.terms.payout) / PPB
         return SignalEra(
             scores=scores,
             exposure_max=float(factors[largest]),

@@ -1,8 +1,10 @@
 """What a round froze at its opening and at its close, as files: the one place that knows their names and layouts.
 
 At opening: ``universe`` (asset ids and the labels that files are matched with), ``exposures`` (the neutralizers), and for the
-classic tournament ``live`` (the era's table). At close: ``predictions`` (models × assets), ``models`` (their order and
-weights) and ``metamodel`` (its two vectors). Each is a content-addressed blob; the round's rows name the hashes.
+classic tournament ``live`` (the era's table). At close: ``models`` (their order), ``weights``, ``metamodel`` (its two vectors)
+and ``prepared`` (what the daily scores need, see :mod:`signals.prepared`): a manifest that names an array each by its hash,
+among them the ranks of all models in two bytes a value. Each is a content-addressed blob; the round's rows name the hashes,
+and whatever is read is checked against its hash.
 """
 
 import json
@@ -13,11 +15,14 @@ from sqlalchemy import Connection
 
 from crowdalpha.canonical import Plain, canonical_bytes
 from crowdalpha.codes import Code
-from crowdalpha.errors import Unavailable
+from crowdalpha.errors import InvariantBroken, Unavailable
 from crowdalpha.ids import RoundKey
 from market.arrays import FloatArray
 from service.blobs import Blobs
 from service.store import rounds
+from signals.prepared import PreparedRound
+
+PREPARED_FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +56,6 @@ class ClosedBook:
     ----------
     model_ids : tuple of str
         The models with a valid on-time submission, sorted.
-    predictions : (m, n) float64
-        Their tie-kept ranks in (0, 1), gaps at 0.5.
     weights : (m,) float64
         Tokens at risk, 0 for the unstaked.
     raw, neutral : (n,) float64
@@ -60,7 +63,6 @@ class ClosedBook:
     """
 
     model_ids: tuple[str, ...]
-    predictions: FloatArray
     weights: FloatArray
     raw: FloatArray
     neutral: FloatArray
@@ -96,7 +98,6 @@ def put_book(blobs: Blobs, book: ClosedBook) -> dict[str, str]:
     """Write the files of a close; return their hashes by artifact name."""
     return {
         "models": blobs.put(canonical_bytes({"model_ids": list(book.model_ids)})),
-        "predictions": blobs.put_array(book.predictions),
         "weights": blobs.put_array(book.weights),
         "metamodel": blobs.put_array(np.vstack([book.raw, book.neutral])),
     }
@@ -108,11 +109,30 @@ def get_book(connection: Connection, blobs: Blobs, key: RoundKey) -> ClosedBook:
     vectors = blobs.get_array(_need(names, "metamodel", key))
     return ClosedBook(
         model_ids=tuple(json.loads(blobs.get(_need(names, "models", key)))["model_ids"]),
-        predictions=blobs.get_array(_need(names, "predictions", key)),
         weights=blobs.get_array(_need(names, "weights", key)),
         raw=vectors[0],
         neutral=vectors[1],
     )
+
+
+def put_prepared(blobs: Blobs, prepared: PreparedRound) -> dict[str, str]:
+    """Write the state that daily scores start from; return its manifest's hash by artifact name."""
+    arrays: Plain = {name: blobs.put_array(array) for name, array in prepared.to_arrays().items()}
+    return {"prepared": blobs.put(canonical_bytes({"format": PREPARED_FORMAT, "arrays": arrays}))}
+
+
+def get_prepared(connection: Connection, blobs: Blobs, key: RoundKey) -> PreparedRound:
+    """Return what :func:`put_prepared` wrote for round ``key``, as memory maps that were checked against their hashes.
+
+    Raises
+    ------
+    InvariantBroken
+        ``blob_broken`` for a file that is gone or was changed, or a manifest of another format.
+    """
+    manifest = json.loads(blobs.get(_need(rounds.artifacts(connection, key), "prepared", key)))
+    if manifest["format"] != PREPARED_FORMAT:
+        raise InvariantBroken(Code.BLOB_BROKEN, f"The prepared state of round {key} has format {manifest['format']}.")
+    return PreparedRound.from_arrays({name: blobs.map_array(sha) for name, sha in manifest["arrays"].items()})
 
 
 def _need(names: dict[str, str], name: str, key: RoundKey) -> str:

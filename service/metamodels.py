@@ -103,9 +103,19 @@ def published_meta_model(platform: Platform, key: RoundKey) -> dict[str, Any]:
         line = _line(platform, connection, record, read_report(platform, connection, key))
         if line["withheld"]:
             raise InputRejected(Code.NOT_FOUND, f"Too few providers stand behind round {key} for its meta-model to be public.")
-        frame = get_frame(connection, platform.blobs, key)
+        labels = get_frame(connection, platform.blobs, key).labels
         book = get_book(connection, platform.blobs, key)
-    return line | {"ids": list(frame.labels), "raw": book.raw.tolist(), "neutral": book.neutral.tolist()}
+    # By label: in the order of the universe a classic round's ids would tell which asset each of them is.
+    order = sorted(range(len(labels)), key=labels.__getitem__)
+    return line | {"ids": [labels[i] for i in order], "raw": book.raw[order].tolist(), "neutral": book.neutral[order].tolist()}
+
+
+def latest_public(platform: Platform, connection: Connection, tournament: Tournament) -> RoundRecord | None:
+    """Return the latest resolved round of the tournament whose vectors are public, or None while there is none."""
+    for record in reversed(rounds.list_rounds(connection, tournament, (RoundState.RESOLVED,))):
+        if _enough_providers(platform, read_report(platform, connection, record.key)):
+            return record
+    return None
 
 
 def published_raw_vectors(

@@ -6,7 +6,7 @@ Churn is a change of ranks, between 0 (same order) and 2 (reversed); turnover, a
    order that moved with the factors alone is not held against a provider.
 2. Only the assets in both universes are compared. If they are fewer than 80 % of either universe, there is no usable history:
    the answer is None, and everything is retained.
-3. Churn is one minus Spearman's correlation of the residuals.
+3. Churn is one minus Spearman's correlation of the residuals. Residuals that differ by rounding alone are ties.
 4. The retained part of a positive payout is 1 up to a threshold, then falls along a logistic curve; burns are not touched.
 
 The formulas agree with ``churn``, ``neutral_churn``, ``neutral_churn_penalty``, ``calculate_mean_neutral_churn`` and
@@ -24,11 +24,10 @@ from crowdalpha.errors import InputRejected, InvariantBroken
 from market.arrays import FloatArray, IntArray
 from market.projection import residualize
 from market.ranks import gaussianize, tie_kept_rank
+from signals.constancy import WHOLLY_EXPLAINED, constant_rows, settled
 from signals.cuts import extremes
 from signals.portfolio_scores import neutral_weights, turnover
-
-COMMON_SHARE_MIN = 0.8
-"""Least part of each universe that both must share for a comparison to mean anything."""
+from signals.prepared import OVERLAP_MIN
 
 CHURN_WITHOUT_ORDER = 1.0
 """A signal without variance has no order that could have been kept: it counts as unrelated."""
@@ -61,11 +60,21 @@ def churn(a: FloatArray, b: FloatArray, *, top_bottom: int | None = None) -> flo
     2.0
     """
     if top_bottom is None:
-        return float(_churns(a[None, :], b[None, :])[0])
+        return float(churns(a[None, :], b[None, :])[0])
     at_a, at_b = extremes(np.stack([a, b]), top_bottom)
     lows = np.intersect1d(at_a[:top_bottom], at_b[:top_bottom]).size
     highs = np.intersect1d(at_a[top_bottom:], at_b[top_bottom:]).size
     return 1.0 - (lows + highs) / (2 * top_bottom)
+
+
+def churns(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return :func:`churn` row by row; (m, n) and (m, n) in, (m,) out."""
+    x = tie_kept_rank(a) - 0.5
+    y = tie_kept_rank(b) - 0.5
+    scale = np.sqrt(np.sum(x * x, axis=1) * np.sum(y * y, axis=1))
+    ordered = (scale > 0) & ~constant_rows(a) & ~constant_rows(b)
+    correlation = np.sum(x * y, axis=1) / np.where(ordered, scale, 1.0)
+    return np.asarray(np.where(ordered, np.clip(1.0 - correlation, 0.0, 2.0), CHURN_WITHOUT_ORDER), dtype=np.float64)
 
 
 def neutral_churn(
@@ -109,9 +118,7 @@ def neutral_churns(
     if common is None:
         return None
     at_a, at_b = common
-    rest_a = residualize(gaussianize(tie_kept_rank(ranks_a)), exposures_a)
-    rest_b = residualize(gaussianize(tie_kept_rank(ranks_b)), exposures_b)
-    return _churns(rest_a[:, at_a], rest_b[:, at_b])
+    return churns(settled(_neutral(ranks_a, exposures_a)[:, at_a]), settled(_neutral(ranks_b, exposures_b)[:, at_b]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,11 +208,20 @@ def retention(churn: float | None, threshold: float, slope: float) -> float:
     return 2.0 * fall / (1.0 + fall)
 
 
+def _neutral(ranks: FloatArray, exposures: FloatArray) -> FloatArray:
+    """Return what the exposures leave of Gaussianized (m, n) ranks; zeros where that is rounding."""
+    gauss = gaussianize(tie_kept_rank(ranks))
+    gauss[constant_rows(ranks)] = 0.0
+    rest = residualize(gauss, exposures)
+    rest[np.max(np.abs(rest), axis=1) <= WHOLLY_EXPLAINED * np.max(np.abs(gauss), axis=1)] = 0.0
+    return rest
+
+
 def _common(ids_a: Sequence[str], ids_b: Sequence[str]) -> tuple[IntArray, IntArray] | None:
     """Return the positions of the labels in common on both sides; None if they are too few of either."""
     position_of = {label: i for i, label in enumerate(ids_b)}
     pairs = [(i, position_of[label]) for i, label in enumerate(ids_a) if label in position_of]
-    if len(pairs) < COMMON_SHARE_MIN * max(len(ids_a), len(ids_b)) or not pairs:
+    if not pairs or len(pairs) / max(len(ids_a), len(ids_b)) < OVERLAP_MIN:
         return None
     at_a, at_b = np.array(pairs, dtype=np.int64).T
     return at_a, at_b
@@ -216,13 +232,3 @@ def _weights(signal: RoundSignal) -> FloatArray:
         raise InputRejected(Code.SCORE_INPUT_INVALID, "Turnover needs each round's sample weights.")
     book: FloatArray = neutral_weights(signal.ranks[None, :], signal.exposures, signal.sample_weights, normalize=True)[0]
     return book
-
-
-def _churns(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Spearman churn row by row; both (m, n)."""
-    x = tie_kept_rank(a) - 0.5
-    y = tie_kept_rank(b) - 0.5
-    scale = np.sqrt(np.sum(x * x, axis=1) * np.sum(y * y, axis=1))
-    ordered = scale > 0
-    correlation = np.sum(x * y, axis=1) / np.where(ordered, scale, 1.0)
-    return np.asarray(np.where(ordered, np.clip(1.0 - correlation, 0.0, 2.0), CHURN_WITHOUT_ORDER), dtype=np.float64)

@@ -13,7 +13,9 @@ CONSTANT_SPREAD = 1e-14
 
 def constant_rows(values: FloatArray) -> BoolArray:
     """Say for each row of (m, n) values without NaN, n ≥ 1, whether it is constant; (m,) bool."""
-    return np.asarray(np.ptp(values, axis=1) <= CONSTANT_SPREAD * np.max(np.abs(values), axis=1), dtype=np.bool_)
+    with np.errstate(over="ignore"):  # from one end of float64 to the other the spread is infinite, and no small number
+        spread = np.ptp(values, axis=1)
+    return np.asarray(spread <= CONSTANT_SPREAD * np.max(np.abs(values), axis=1), dtype=np.bool_)
 
 
 def is_constant(values: FloatArray) -> bool:
@@ -25,3 +27,23 @@ def is_constant(values: FloatArray) -> bool:
     (True, False)
     """
     return values.size < 2 or bool(constant_rows(values[None, :])[0])
+
+
+WHOLLY_EXPLAINED = 1e-10
+"""A residual this small beside its vector is what rounding left, not an opinion."""
+
+DIGITS_KEPT = 11
+"""Relative to a row's largest value; a projection leaves what was equal before it a few roundings apart."""
+
+
+def settled(rows: FloatArray) -> FloatArray:
+    """Return each row of (m, n) in units of its largest value, rounded, so that what differs by rounding alone is a tie.
+
+    Examples
+    --------
+    >>> settled(np.array([[0.5, 0.25, 0.25 + 1e-15]])).tolist()
+    [[1.0, 0.5, 0.5]]
+    """
+    largest = np.max(np.abs(rows), axis=1, keepdims=True, initial=0.0)
+    scaled = np.divide(rows, largest, out=np.zeros_like(rows), where=largest > 0)
+    return np.asarray(np.round(scaled, DIGITS_KEPT), dtype=np.float64)

@@ -9,19 +9,19 @@ It measures against a target that is known, so it belongs to a round's end; it p
 The cost is one projection and one sort a model, in blocks of :data:`BLOCK_MODELS`, whatever their number.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
-from market.arrays import FloatArray
+from market.arrays import FloatArray, IntArray
 from market.projection import orthonormal_basis, project_out
-from signals.metamodel import gauss_of, shares_of
+from signals.constancy import settled
+from signals.metamodel import gauss_of, mean_of, shares_of
+from signals.prepared import PreparedRound
 from signals.scores import corr
 
 BLOCK_MODELS = 256
 """Rows at once: some ten megabytes for five thousand assets."""
-
-DIGITS_KEPT = 11
-"""Relative to a vector's largest value. Assets that the crowd treats alike come out of a projection a few roundings apart, and
-a rank would make an order of them; eleven digits make them tie again."""
 
 NOTHING_LEFT = 1e-10
 """What remains of a vector beside what was taken from it, below which it is rounding and no opinion."""
@@ -47,7 +47,7 @@ def vector_score(vector: FloatArray, target: FloatArray) -> float:
     InputRejected
         As :func:`signals.scores.corr`.
     """
-    return float(corr(_settled(vector[None, :]), target)[0])
+    return float(corr(settled(vector[None, :]), target)[0])
 
 
 def contributions(signals: FloatArray, weights: FloatArray, exposures: FloatArray, target: FloatArray) -> FloatArray:
@@ -82,17 +82,27 @@ def contributions(signals: FloatArray, weights: FloatArray, exposures: FloatArra
     >>> [round(float(c), 3) + 0.0 for c in found]
     [1.993, 0.0]
     """
-    shares = shares_of(signals, weights)
+    return _contributions(lambda at: gauss_of(signals[at]), shares_of(len(signals), weights), exposures, target)
+
+
+def contributions_of(prepared: PreparedRound, weights: FloatArray, exposures: FloatArray, target: FloatArray) -> FloatArray:
+    """Return :func:`contributions` of the models of a prepared round; exposures and target on its sorted assets."""
+    return _contributions(prepared.gauss, shares_of(len(prepared.model_ids), weights), exposures, target)
+
+
+def _contributions(
+    gauss: Callable[[IntArray], FloatArray], shares: FloatArray, exposures: FloatArray, target: FloatArray
+) -> FloatArray:
     found = np.zeros(len(shares))
     at = np.flatnonzero(shares)
     if at.size == 0:
         return found
     basis = orthonormal_basis(np.column_stack([np.ones(len(exposures)), exposures]))
-    neutral = project_out(shares[at] @ gauss_of(signals[at]), basis)
+    neutral = project_out(mean_of(gauss, shares, len(exposures)), basis)
     whole = vector_score(neutral, target)
     for start in range(0, at.size, BLOCK_MODELS):
         rows = at[start : start + BLOCK_MODELS]
-        found[rows] = whole - _scores_without(neutral, shares[rows], gauss_of(signals[rows]), basis, target)
+        found[rows] = whole - _scores_without(neutral, shares[rows], gauss(rows), basis, target)
     return found
 
 
@@ -103,11 +113,4 @@ def _scores_without(
     rest = neutral - own
     size = np.max(np.abs(own), axis=1) + np.max(np.abs(neutral))
     rest[np.max(np.abs(rest), axis=1) <= NOTHING_LEFT * size] = 0.0
-    return corr(_settled(rest), target)
-
-
-def _settled(rows: FloatArray) -> FloatArray:
-    """Return each row in units of its largest value, rounded, so that what differs by rounding ties."""
-    largest = np.max(np.abs(rows), axis=1, keepdims=True, initial=0.0)
-    scaled = np.divide(rows, largest, out=np.zeros_like(rows), where=largest > 0)
-    return np.asarray(np.round(scaled, DIGITS_KEPT), dtype=np.float64)
+    return corr(settled(rest), target)

@@ -13,7 +13,7 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import FloatArray, IntArray
 from signals.constancy import constant_rows
-from signals.kinds import gauss_of, in_bins, kept, tails
+from signals.kinds import gauss_of, in_bins, kept, tails, unit_of
 from signals.places import look_up
 from signals.prepared import PreparedRound
 from signals.sums import dots, project_out
@@ -59,7 +59,7 @@ def cut_scores(
     if kind in {"neutral_corr", "neutral_mmc"}:
         gauss = _residuals(gauss, kept(on.basis, "exposures"))
     if kind == "neutral_corr":
-        return _pearson(gauss, target, top_bottom)
+        return _pearson(gauss, target / unit_of(target), top_bottom)
     meta = gauss_of(on, on.sides.benchmark if kind == "bmc" else on.sides.meta_model, "a meta-model")
     if kind == "neutral_mmc":
         meta = project_out(meta, kept(on.basis, "exposures"))

@@ -34,8 +34,8 @@ from crowdalpha.errors import InputRejected
 from market.arrays import FloatArray, IntArray
 from market.projection import orthonormal_basis, project_out
 from market.ranks import gaussianize, tie_kept_rank
-from signals.churn import COMMON_SHARE_MIN, churn
-from signals.constancy import constant_rows, is_constant
+from signals.churn import churns
+from signals.constancy import WHOLLY_EXPLAINED, constant_rows, is_constant, settled
 from signals.portfolio_scores import turnover
 from signals.prepared import OVERLAP_MIN, prepare, require_overlap, score_prepared
 from signals.sides import Sides
@@ -148,7 +148,9 @@ def measure_era(ranks: FloatArray, members: IntArray, exposures: FloatArray) -> 
     """
     gauss = gaussianize(tie_kept_rank(ranks))  # with the gaps in the middle, as scores and churn rank them
     basis = orthonormal_basis(np.column_stack([np.ones(len(members)), exposures]))
-    return EraMeasure(members, ranks, project_out(gauss, basis), factor_correlations(gauss, exposures), basis)
+    rests = project_out(gauss, basis)
+    rests[np.max(np.abs(rests), axis=1) <= WHOLLY_EXPLAINED * np.max(np.abs(gauss), axis=1)] = 0.0
+    return EraMeasure(members, ranks, rests, factor_correlations(gauss, exposures), basis)
 
 
 def era_scores(
@@ -207,17 +209,12 @@ def _unit_rows(rows: FloatArray) -> FloatArray:
 def measure_change(before: EraMeasure, after: EraMeasure) -> list[EraChange]:
     """Compare two eras, whose members are places on the same axis, signal by signal."""
     both, old, new = np.intersect1d(before.members, after.members, assume_unique=True, return_indices=True)
-    comparable = both.size > 0 and both.size >= COMMON_SHARE_MIN * max(len(before.members), len(after.members))
-    changes = []
-    for place in range(len(after.ranks)):
-        moved = turnover(*_books(before, after, place))
-        if comparable:
-            plain = churn(before.ranks[place, old], after.ranks[place, new])
-            neutral = churn(before.rests[place, old], after.rests[place, new])
-            changes.append(EraChange(plain, neutral, moved))
-        else:
-            changes.append(EraChange(None, None, moved))
-    return changes
+    turnovers = [turnover(*_books(before, after, place)) for place in range(len(after.ranks))]
+    if both.size == 0 or both.size / max(len(before.members), len(after.members)) < OVERLAP_MIN:
+        return [EraChange(None, None, moved) for moved in turnovers]
+    plain = churns(before.ranks[:, old], after.ranks[:, new])
+    neutral = churns(settled(before.rests[:, old]), settled(after.rests[:, new]))
+    return [EraChange(float(p), float(n), moved) for p, n, moved in zip(plain, neutral, turnovers, strict=True)]
 
 
 def _books(before: EraMeasure, after: EraMeasure, place: int) -> tuple[FloatArray, FloatArray]:

@@ -1,12 +1,13 @@
 """Scores of labelled tables, for notebooks and for anyone who checks our numbers.
 
-The arithmetic is in :mod:`signals.scores` and :mod:`signals.similarity`; here labels are matched by the overlap rules of the
-numerai-tools library, so that a table that it scores gets the same numbers, and one that it refuses is refused.
+The arithmetic is in :mod:`signals.scores` and :mod:`signals.similarity`; here labels are matched (:mod:`signals.matching`) by
+the rules of the numerai-tools library, so that a table that it scores gets the same numbers, and one that it refuses for too
+little overlap is refused.
 
-1. A label counts on a side if its whole row is known there: a NaN in one column drops the row for all columns.
-2. The labels that count on every side that a kind uses must be at least 80 % of each side. ``mmc`` and ``bmc`` match their
-   sides in pairs; ``fnc``, ``alpha`` and ``mpc`` match predictions with one side, then the result with the other.
-3. The arrays on those labels, sorted, go to the kernels.
+1. Each kind matches the sides that it uses. ``mmc`` and ``bmc`` match theirs in pairs; ``fnc``, ``alpha`` and ``mpc`` match
+   predictions with one side, then the result with the other.
+2. The arrays on those labels, sorted, go to the kernels.
+3. Where former signals are given, :mod:`signals.changes` says how much changed.
 """
 
 from collections.abc import Callable
@@ -15,17 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import Finding, InputRejected
-from signals.prepared import OVERLAP_MIN
+from crowdalpha.errors import InputRejected
+from signals.changes import Snapshot, changes
+from signals.matching import all_at_once, clean, known, placed, require
 from signals.scores import score_kinds
 from signals.sides import NEEDS
 from signals.similarity import cwmm, max_feature_corr, model_corrs
 
 if TYPE_CHECKING:
     import pandas as pd
-
-NAMED_MAX = 100
-"""More missing labels than a person reads."""
 
 
 def score_frame(
@@ -38,6 +37,11 @@ def score_frame(
     features: "pd.DataFrame | None" = None,
     sample_weights: "pd.Series[Any] | None" = None,
     stakes: "pd.Series[Any] | None" = None,
+    previous: "pd.DataFrame | None" = None,
+    previous_neutralizers: "pd.DataFrame | None" = None,
+    previous_sample_weights: "pd.Series[Any] | None" = None,
+    retention_threshold: float = 0.1,
+    retention_slope: float = 10.0,
 ) -> "pd.DataFrame":
     """Score each column of ``predictions`` by every kind that the inputs allow.
 
@@ -57,6 +61,14 @@ def score_frame(
         Weights of the assets in ``alpha`` and ``mpc``.
     stakes : Series, model index, optional
         Shares of the portfolio that ``mpc`` is measured against, in any unit; a model that is not there has none.
+    previous : DataFrame, asset index, one column a model, optional
+        Signals of an earlier round; a model is matched by its column's name. A column of NaN is no signal.
+    previous_neutralizers : DataFrame, asset index, one column a factor, optional
+        Neutralizers of that round.
+    previous_sample_weights : Series, asset index, optional
+        Sample weights of that round.
+    retention_threshold, retention_slope : float
+        Neutral churn up to which everything is retained, and steepness of the fall beyond it; a round's terms hold its own.
 
     Returns
     -------
@@ -66,12 +78,17 @@ def score_frame(
         as well and ``mpc`` with stakes besides; ``max_model_corr`` and ``mean_model_corr`` from two models on. No NaN: a
         constant prediction scores 0.
 
+        With previous signals also ``churn``; ``turnover`` with neutralizers and sample weights (the former book is made with
+        those of its own round if both are given, else with today's); ``neutral_churn`` and ``retention`` with neutralizers
+        and previous ones. These three changes, and nothing else, are NaN for a model without a former signal; its
+        ``retention`` is 1. A signal without an order has a churn of 1.
+
     Raises
     ------
     InputRejected
         ``coverage_too_low`` if a kind's inputs share less than 80 % of any of them, with a finding for each label that is
         missing; ``score_input_invalid`` for repeated or unsortable labels, for values that are not numbers, for stakes that
-        are negative or of models that are not there.
+        are negative or of models that are not there; ``value_not_finite`` for an infinity.
 
     Examples
     --------
@@ -85,9 +102,9 @@ def score_frame(
     """
     import pandas as pd
 
-    p, t = _clean(predictions), _clean(target)
+    p, t = clean(predictions), clean(target)
     meta, bench, factors, traits, weights = (
-        None if x is None else _clean(x) for x in (meta_model, benchmark, neutralizers, features, sample_weights)
+        None if x is None else clean(x) for x in (meta_model, benchmark, neutralizers, features, sample_weights)
     )
     sides: dict[str, Any] = {"meta_model": meta, "benchmark": bench, "exposures": factors, "features": traits}
     sides |= {"sample_weights": weights, "stakes": None if stakes is None else _stakes(stakes, p)}
@@ -95,31 +112,35 @@ def score_frame(
     for kind, needs in _COLUMNS.items():
         if all(sides[name] is not None for name in needs):
             out |= _SCORERS.get(kind, _by_target)(kind, p, t, {name: sides[name] for name in needs})
+    if previous is not None:
+        beside = (None if x is None else clean(x) for x in (previous_neutralizers, previous_sample_weights))
+        then = Snapshot(clean(previous), *beside)
+        out |= changes(Snapshot(p, factors, weights), then, retention_threshold, retention_slope)
     return pd.DataFrame(out, index=predictions.columns)
 
 
 def _by_target(kind: str, p: Any, t: Any, sides: dict[str, Any]) -> dict[str, Any]:
     """Score a kind by its kernel, which sees the whole target: the mean is taken before assets are dropped."""
     beside = {name: side for name, side in sides.items() if name != "stakes"}
-    match: Callable[..., Any] = _MATCHED.get(kind, _all_at_once)
+    match: Callable[..., Any] = _MATCHED.get(kind, all_at_once)
     both = match(p, t, *beside.values())
     labels = t.index if kind != "fnc" else t.index.union(both)
-    given = {name: _on(side, both, labels) for name, side in beside.items()}
+    given = {name: placed(side, both, labels) for name, side in beside.items()}
     if "stakes" in sides:
         given["stakes"] = sides["stakes"]
     # What is not among the labels that count is NaN there, and was judged here: by the library's rule, not the kernel's.
-    return score_kinds((kind,), _on(p, both, labels).T, t.reindex(labels).to_numpy(), overlap_min=0.0, **given)
+    return score_kinds((kind,), placed(p, both, labels).T, t.reindex(labels).to_numpy(), overlap_min=0.0, **given)
 
 
 def _by_meta_model(kind: str, p: Any, t: Any, sides: dict[str, Any]) -> dict[str, Any]:
     del t
-    both = _all_at_once(p, sides["meta_model"])
+    both = all_at_once(p, sides["meta_model"])
     return {kind: cwmm(p.loc[both].to_numpy().T, sides["meta_model"].loc[both].to_numpy())}
 
 
 def _by_features(kind: str, p: Any, t: Any, sides: dict[str, Any]) -> dict[str, Any]:
     del t
-    both = _all_at_once(p, sides["features"])
+    both = all_at_once(p, sides["features"])
     return {kind: max_feature_corr(p.loc[both].to_numpy().T, sides["features"].loc[both].to_numpy())[1]}
 
 
@@ -127,7 +148,7 @@ def _by_each_other(kind: str, p: Any, t: Any, sides: dict[str, Any]) -> dict[str
     del kind, t, sides
     if p.shape[1] < 2:
         return {}
-    largest, mean = model_corrs(p.loc[_all_at_once(p)].to_numpy().T)
+    largest, mean = model_corrs(p.loc[all_at_once(p)].to_numpy().T)
     return {"max_model_corr": largest, "mean_model_corr": mean}
 
 
@@ -140,56 +161,30 @@ _Scorer = Callable[[str, Any, Any, dict[str, Any]], dict[str, Any]]
 _SCORERS: dict[str, _Scorer] = {"max_feature_corr": _by_features, "cwmm": _by_meta_model, "model_corrs": _by_each_other}
 
 
-def _clean(table: Any) -> Any:
-    """Sort by label and turn into floats."""
-    if not table.index.is_unique:
-        raise InputRejected(Code.SCORE_INPUT_INVALID, "An asset stands twice in an index.")
-    try:
-        return table.astype(np.float64).sort_index()
-    except (TypeError, ValueError) as error:
-        raise InputRejected(Code.SCORE_INPUT_INVALID, f"A table cannot be read as sorted numbers: {error}.") from error
-
-
 def _stakes(stakes: Any, predictions: Any) -> Any:
     if not stakes.index.is_unique or not stakes.index.isin(predictions.columns).all():
         raise InputRejected(Code.SCORE_INPUT_INVALID, "Stakes are of models among the predictions, each once.")
     return stakes.reindex(predictions.columns).to_numpy(dtype=np.float64)
 
 
-def _on(side: Any, both: Any, labels: Any) -> Any:
-    return side.loc[both].reindex(labels).to_numpy()
-
-
-def _known(side: Any) -> Any:
-    return side.dropna().index
-
-
-def _all_at_once(*sides: Any) -> Any:
-    both = _known(sides[0])
-    for side in sides[1:]:
-        both = both.intersection(_known(side))
-    _require(both, *(side.index for side in sides))
-    return both
-
-
 def _in_pairs(p: Any, t: Any, meta: Any) -> Any:
-    first = _all_at_once(p, meta)
-    both = first.intersection(_known(t))
-    _require(both, t.index, first)
+    first = all_at_once(p, meta)
+    both = first.intersection(known(t))
+    require(both, t.index, first)
     return both
 
 
 def _features_first(p: Any, t: Any, features: Any) -> Any:
     """Match predictions with features; the target narrows the ranks only, in the kernel."""
-    first = _all_at_once(p, features)
-    _require(first.intersection(_known(t)), t.index, first)
+    first = all_at_once(p, features)
+    require(first.intersection(known(t)), t.index, first)
     return first
 
 
 def _target_first(p: Any, t: Any, factors: Any, weights: Any) -> Any:
-    first = _all_at_once(p, t)
-    both = first.intersection(_known(factors)).intersection(_known(weights))
-    _require(both, first, factors.index, weights.index)
+    first = all_at_once(p, t)
+    both = first.intersection(known(factors)).intersection(known(weights))
+    require(both, first, factors.index, weights.index)
     return both
 
 
@@ -200,14 +195,3 @@ _MATCHED: dict[str, Callable[..., Any]] = {
     "alpha": _target_first,
     "mpc": _target_first,
 }
-
-
-def _require(common: Any, *sides: Any) -> None:
-    for side in sides:
-        if len(side) == 0 or len(common) / len(side) < OVERLAP_MIN:
-            message = f"The tables share {len(common):,} assets; one has {len(side):,}, and at least 80 % must be shared."
-            missing = side.difference(common)
-            findings = [
-                Finding(Code.ID_MISSING, f"{label} is not known everywhere.", value=str(label)[:64]) for label in missing
-            ]
-            raise InputRejected(Code.COVERAGE_TOO_LOW, message, findings[:NAMED_MAX])

@@ -27,8 +27,10 @@ import numpy as np
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import FloatArray
-from signals.constancy import CONSTANT_SPREAD, is_constant
+from market.projection import NOTHING_LEFT
+from signals.constancy import CONSTANT_SPREAD, WHOLLY_EXPLAINED, is_constant
 from signals.places import places_of, stress
+from signals.sides import LARGEST
 from signals.sums import dot, dots, project_out
 
 if TYPE_CHECKING:
@@ -37,6 +39,12 @@ if TYPE_CHECKING:
 Values = Literal["gauss", "stressed", "features"]
 
 NEUTRAL_KINDS = frozenset({"neutral_corr", "neutral_mmc"})
+
+SMALLEST = 1e-100
+"""A target below it is brought to size before it is correlated, which a correlation does not feel."""
+
+NOTHING_HELD = 1e-12
+"""Books that cancel leave rounding of this part of what each holds alone; its direction is no portfolio."""
 
 MPC_SCALE = 50.0
 """Brings ``mpc`` to the size of the other kinds; the library divides by the same number."""
@@ -88,7 +96,8 @@ def bmc(on: "PreparedRound", target: FloatArray, centre: float) -> Projection:
 def neutral_corr(on: "PreparedRound", target: FloatArray, centre: float) -> Projection:
     """Pearson of the target with the residual of the Gaussian predictions."""
     del centre
-    centred = less(target, float(target.mean()))
+    sized = target / unit_of(target)
+    centred = less(sized, float(sized.mean()))
     # The residuals are centred and have no part in the basis, so the target's part in it does not matter either.
     vector = project_out(centred, kept(on.basis, "exposures"))
     return Projection("gauss", vector, kept(on.residual_lengths, "exposures") * np.sqrt(dot(centred, centred)))
@@ -98,7 +107,10 @@ def neutral_mmc(on: "PreparedRound", target: FloatArray, centre: float) -> Proje
     """Return :func:`mmc` with target and meta-model less their part in the exposures."""
     del centre
     basis = kept(on.basis, "exposures")
-    meta = project_out(gauss_of(on, on.sides.meta_model, "a meta-model"), basis)
+    whole = gauss_of(on, on.sides.meta_model, "a meta-model")
+    meta = project_out(whole, basis)
+    if np.max(np.abs(meta), initial=0.0) <= WHOLLY_EXPLAINED * np.max(np.abs(whole), initial=0.0):
+        meta = np.zeros_like(meta)
     vector = _contribution(project_out(in_bins(target), basis), meta)
     return Projection("gauss", vector, (kept(on.residual_lengths, "exposures") > 0).astype(np.float64))
 
@@ -112,8 +124,9 @@ def mpc(on: "PreparedRound", target: FloatArray, centre: float) -> Projection:
     """Return the gradient of the staked portfolio's score with respect to a model's stake."""
     del centre
     centred, portfolio = less(target, float(target.mean())), kept(on.portfolio, "stakes")
-    size = dot(portfolio, portfolio)
-    if size == 0.0:
+    size, shares, v = dot(portfolio, portfolio), kept(on.sides.stake_shares(), "stakes"), on.sides.sample_weights
+    alone = dot(shares, on.stressed_lengths) * float(np.max(np.abs(kept(v, "sample weights"))))
+    if np.sqrt(size) <= NOTHING_HELD * alone:
         return Projection("stressed", np.zeros_like(target))
     rest = centred - portfolio * (dot(portfolio, centred) / size)
     return Projection("stressed", neutral_weights_of(on, rest - rest.mean()) / (np.sqrt(size) * MPC_SCALE))
@@ -142,16 +155,31 @@ def neutral_weights_of(on: "PreparedRound", values: FloatArray) -> FloatArray:
 
 
 def less(values: FloatArray, centre: float) -> FloatArray:
-    """Return ``values`` less a number; zeros when what is left is rounding."""
+    """Return ``values`` less a number; zeros when what is left is rounding; refuses what has no square."""
+    peak = _peak(values)
     rest = values - centre
-    if np.max(np.abs(rest), initial=0.0) <= CONSTANT_SPREAD * np.max(np.abs(values), initial=0.0):
+    if np.max(np.abs(rest), initial=0.0) <= CONSTANT_SPREAD * peak:
         return np.zeros_like(rest)
     return np.asarray(rest, dtype=np.float64)
 
 
+def unit_of(target: FloatArray) -> float:
+    """Return in which unit float64 can hold a target's squares: 1, or its largest value if that is tiny."""
+    peak = _peak(target)
+    return peak if 0.0 < peak < SMALLEST else 1.0
+
+
+def _peak(values: FloatArray) -> float:
+    peak = float(np.max(np.abs(values), initial=0.0))
+    if not peak <= LARGEST**1.5:  # stressed values come here, too
+        raise InputRejected(Code.VALUE_NOT_FINITE, f"Values to be scored by are finite and at most {LARGEST:.0e}.")
+    return peak
+
+
 def tails(target: FloatArray, centre: float, stressed: bool) -> tuple[FloatArray, float]:
     """Return the target less ``centre``, stressed if asked, centred again; and its length, 0 for a constant target."""
-    centred = less(target, centre)
+    unit = unit_of(target)
+    centred = less(target / unit, centre / unit)
     tails = stress(centred) if stressed else centred
     vector = less(tails, float(tails.mean()))
     return vector, 0.0 if is_constant(target) else float(np.sqrt(dot(vector, vector)))
@@ -173,7 +201,10 @@ def _contribution(target: FloatArray, meta: FloatArray) -> FloatArray:
     strength = dot(meta, meta)
     if strength == 0.0:
         return np.zeros_like(target)
-    return np.asarray((target - meta * (dot(meta, target) / strength)) / len(target), dtype=np.float64)
+    rest = target - meta * (dot(meta, target) / strength)
+    if np.max(np.abs(rest), initial=0.0) <= NOTHING_LEFT * np.max(np.abs(target), initial=0.0):
+        return np.zeros_like(target)  # the meta-model is the target: what is left is rounding
+    return np.asarray(rest / len(target), dtype=np.float64)
 
 
 def kept(part: FloatArray | None, what: str) -> FloatArray:

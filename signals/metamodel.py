@@ -17,17 +17,19 @@ each of them, and none under the stakes.
 Source: the stake-weighted meta-model of the Numerai tournament as its documentation describes it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from market.arrays import FloatArray, readonly
-from market.projection import residualize
+from market.arrays import FloatArray, IntArray, readonly
+from market.projection import NOTHING_LEFT, residualize
 from market.ranks import gaussianize, tie_kept_rank
+from signals.blocks import ROWS
 from signals.constancy import is_constant
+from signals.prepared import PreparedRound
 
 STAKE, EQUAL, STAKE_MIN, PROVIDER_CAP = "stake", "equal", "stake_min", "provider_cap"
 VARIANTS = (STAKE, EQUAL, STAKE_MIN, PROVIDER_CAP)
@@ -41,7 +43,7 @@ class MetaModel:
     Attributes
     ----------
     raw : (n,) float64, read-only
-        Weighted mean of Gaussianized ranks; unit: standard deviations of a single model.
+        Weighted mean of Gaussianized ranks; unit: standard deviations of a single model. Zeros if the signals cancel.
     neutral : (n,) float64, read-only
         ``raw`` without its exposures: |b'r| ≤ 1e-10 |b| |r| for each exposure b.
     weights : (m,) float64, read-only
@@ -84,8 +86,35 @@ def build_meta_model(signals: FloatArray, weights: FloatArray, exposures: FloatA
     >>> crowd.weights.tolist(), crowd.effective_models
     ([0.75, 0.25], 1.6)
     """
-    shares = shares_of(signals, weights)
-    raw = shares[shares > 0] @ gauss_of(signals[shares > 0])
+    if signals.ndim != 2:
+        raise InputRejected(Code.SCORE_INPUT_INVALID, "Signals are (models × assets).")
+    return _build(lambda at: gauss_of(signals[at]), shares_of(len(signals), weights), exposures)
+
+
+def meta_model_of(prepared: PreparedRound, weights: FloatArray, exposures: FloatArray) -> MetaModel:
+    """Return :func:`build_meta_model` of the models of a prepared round, on its sorted assets."""
+    return _build(prepared.gauss, shares_of(len(prepared.model_ids), weights), exposures)
+
+
+def mean_of(gauss: Callable[[IntArray], FloatArray], shares: FloatArray, n: int) -> FloatArray:
+    """Return Σ share · row over the models with a share, zeros if they cancel; ``gauss`` gives the rows (k, n) at k positions.
+
+    Models are added up in blocks, in their order: neither memory nor the result's last bits depend on how many there are at
+    once, or on threads.
+    """
+    total, largest = np.zeros(n), 0.0
+    at = np.flatnonzero(shares)
+    for lo in range(0, len(at), ROWS):
+        rows = at[lo : lo + ROWS]
+        values = gauss(rows)
+        largest = max(largest, float(np.max(np.abs(values), initial=0.0)))
+        total += np.sum(shares[rows, None] * values, axis=0)
+    # An order of what rounding left would be nobody's opinion.
+    return total if np.max(np.abs(total), initial=0.0) > NOTHING_LEFT * largest else np.zeros(n)
+
+
+def _build(gauss: Callable[[IntArray], FloatArray], shares: FloatArray, exposures: FloatArray) -> MetaModel:
+    raw = mean_of(gauss, shares, len(exposures))
     neutral = residualize(raw, exposures)
     effective = 1.0 / float(shares @ shares) if shares.any() else 0.0
     return MetaModel(readonly(raw), readonly(neutral), readonly(shares), effective)
@@ -209,10 +238,10 @@ def blend(models: Sequence[tuple[FloatArray, float]]) -> FloatArray:
     return mixed
 
 
-def shares_of(signals: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return (m,) weights of (m, n) signals as parts of their sum, or zeros; raises InputRejected ``score_input_invalid``."""
-    if signals.ndim != 2 or weights.shape != signals.shape[:1]:
-        raise InputRejected(Code.SCORE_INPUT_INVALID, "Signals are (models × assets) and weights (models,).")
+def shares_of(models: int, weights: FloatArray) -> FloatArray:
+    """Return the weights of so many models as parts of their sum, or zeros; raises InputRejected ``score_input_invalid``."""
+    if weights.shape != (models,):
+        raise InputRejected(Code.SCORE_INPUT_INVALID, "There is one weight for each model.")
     _refuse_impossible(weights)
     total = float(weights.sum())
     return np.asarray(weights / total if total > 0 else np.zeros(len(weights)), dtype=np.float64)

@@ -38,13 +38,15 @@ def neutralize(values: Values, exposures: Any, proportion: float = 1.0) -> Value
     Raises
     ------
     InputRejected
-        ``score_input_invalid`` if labels are missing, repeated or on one side only; ``value_not_finite`` for NaN.
+        ``score_input_invalid`` if labels are missing, repeated or on one side only; ``value_not_finite`` for what is no number.
 
     Examples
     --------
     >>> neutralize(np.array([1.0, 2.0, 4.0, 9.0]), np.array([[0.0], [0.0], [1.0], [1.0]])).round(9).tolist()
     [-0.5, 0.5, -2.5, 2.5]
     """
+    if not np.isfinite(proportion):
+        raise InputRejected(Code.VALUE_NOT_FINITE, "The proportion of a fit that is taken out is a finite number.")
     if isinstance(values, np.ndarray):
         if hasattr(exposures, "index"):
             raise InputRejected(Code.SCORE_INPUT_INVALID, "Labelled exposures need labelled values.")

@@ -105,11 +105,21 @@ def neutral_weights(
     stressed = stress(gaussianize(tie_kept_rank(predictions)))
     stressed[constant_rows(predictions)] = 0.0
     weights = (stressed - ((stressed * sample_weights) @ neutralizers) @ neutralizers.T) * sample_weights
-    if not normalize:
-        return np.asarray(weights, dtype=np.float64)
-    weights -= weights.mean(axis=1, keepdims=True)
-    gross = np.sum(np.abs(weights), axis=1, keepdims=True)
-    return np.where(gross > 0, weights / np.where(gross > 0, gross, 1.0), 0.0)
+    return as_books(weights) if normalize else np.asarray(weights, dtype=np.float64)
+
+
+def as_books(weights: FloatArray) -> FloatArray:
+    """Return (m, n) weights centred, the sum of their absolute values brought to 1; zeros for a constant row.
+
+    Examples
+    --------
+    >>> as_books(np.array([[0.0, 1.0, 5.0], [0.1, 0.1, 0.1]])).round(3).tolist()
+    [[-0.333, -0.167, 0.5], [0.0, 0.0, 0.0]]
+    """
+    centred = weights - weights.mean(axis=1, keepdims=True)
+    centred[constant_rows(weights)] = 0.0
+    gross = np.sum(np.abs(centred), axis=1, keepdims=True)
+    return np.where(gross > 0, centred / np.where(gross > 0, gross, 1.0), 0.0)
 
 
 def turnover(a: FloatArray, b: FloatArray) -> float:

@@ -16,7 +16,6 @@ them: ranked again from the places, which is exact. Fewer than 80 % of the asset
 Paying scores do not depend, bit for bit, on the size of blocks, on threads, nor on the order in which models or assets come.
 """
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -29,25 +28,20 @@ from crowdalpha.errors import InputRejected, InvariantBroken
 from market.arrays import BoolArray, FloatArray, IntArray
 from market.projection import orthonormal_basis
 from signals.blocks import each_block
+from signals.constancy import DIGITS_KEPT, WHOLLY_EXPLAINED
 from signals.kinds import NEUTRAL_KINDS, PROJECTIONS, Projection, less, neutral_weights_of
 from signals.places import PlaceArray, Tables, look_up, places_of, places_of_places, tables
-from signals.sides import NEEDS, Sides, check_inputs
+from signals.sides import NEEDS, Sides, check_inputs, refuse_huge
 from signals.sums import dots, orthonormal_rows, squares
 
 OVERLAP_MIN = 1 - 0.2
 """Least part of the assets that counts; written as the rule states it, so that exactly 80 % passes."""
-
-WHOLLY_EXPLAINED = 1e-10
-"""A residual this small beside its vector is what rounding left, not an opinion."""
 
 CANCELLATION = 1e-2
 """Below this share the difference of two squared lengths loses digits; the residual is then formed itself."""
 
 SCORED_ROWS = 64
 """Models looked up at a time: enough for a thread to be at work most of the time, few enough for its processor's cache."""
-
-GRID = 2.0**43
-"""Steps from 0 to a residual's largest value: coarser than rounding, so that what the features leave tied stays tied."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +107,10 @@ class PreparedRound:
         )  # fmt: skip
         return builder.build(workers)
 
+    def gauss(self, rows: slice | IntArray) -> FloatArray:
+        """Return the Gaussian values of the models at ``rows``, (k, n) float64."""
+        return look_up(self.tables.gauss, self.places[rows].astype(np.intp))
+
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return every array that is there by its name; all have plain dtypes."""
         held = {"gauss_table": self.tables.gauss, "stressed_table": self.tables.stressed}
@@ -121,31 +119,21 @@ class PreparedRound:
         return {name: array for name, array in held.items() if array is not None}
 
     @staticmethod
-    def from_arrays(
-        arrays: Mapping[str, npt.NDArray[Any]], manifest: Mapping[str, Mapping[str, Any]] | None = None
-    ) -> "PreparedRound":
-        """Return the round that :meth:`to_arrays` gave; with a manifest, each array must be the one that it names.
+    def from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> "PreparedRound":
+        """Return the round that :meth:`to_arrays` gave; whoever stored the arrays answers for their bytes.
 
         Raises
         ------
         InvariantBroken
-            ``blob_broken`` if an array is missing, is one too many or has another hash.
+            ``blob_broken`` if an array is missing or one too many.
         """
-        if manifest is not None and manifest_of(arrays) != {name: dict(entry) for name, entry in manifest.items()}:
-            raise InvariantBroken(Code.BLOB_BROKEN, "The arrays of a prepared round are not those of its manifest.")
         rest = dict(arrays)
-        table = Tables(rest.pop("gauss_table"), rest.pop("stressed_table"))
-        sides = Sides(**{f.name: rest.pop(f"side_{f.name}", None) for f in fields(Sides)})
-        return PreparedRound(tables=table, sides=sides, **rest)
-
-
-def manifest_of(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, dict[str, Any]]:
-    """Return for each array its dtype, its shape and the SHA-256 of its values in row-major order."""
-    out: dict[str, dict[str, Any]] = {}
-    for name, array in sorted(arrays.items()):
-        digest = hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"").hexdigest()
-        out[name] = {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": digest}
-    return out
+        try:
+            table = Tables(rest.pop("gauss_table"), rest.pop("stressed_table"))
+            sides = Sides(**{f.name: rest.pop(f"side_{f.name}", None) for f in fields(Sides)})
+            return PreparedRound(tables=table, sides=sides, **rest)
+        except (KeyError, TypeError) as error:
+            raise InvariantBroken(Code.BLOB_BROKEN, "The arrays of a prepared round are not all there, or too many.") from error
 
 
 def prepare_round(
@@ -252,9 +240,11 @@ def score_prepared(
     Raises
     ------
     InputRejected
-        ``coverage_too_low`` for too few known assets; ``score_input_invalid`` for a kind that was not prepared.
+        ``coverage_too_low`` for too few known assets; ``score_input_invalid`` for a kind that was not prepared;
+        ``value_not_finite`` for an infinite target.
     """
     t = np.asarray(target, dtype=np.float64)
+    refuse_huge(t)
     counted = ~np.isnan(t)
     require_overlap(counted, overlap_min)
     on = prepared if counted.all() else prepared.on(counted, workers)
@@ -366,7 +356,8 @@ def _feature_ranker(features: FloatArray) -> Callable[[slice, FloatArray], Place
         rest = gauss - (gauss @ basis) @ along
         largest = np.max(np.abs(rest), axis=1, keepdims=True)
         kept = largest > WHOLLY_EXPLAINED * np.max(np.abs(gauss), axis=1, keepdims=True)
-        rest *= np.where(kept, GRID / np.where(kept, largest, 1.0), 0.0)
+        # As signals.constancy.settled, in place: what the features leave tied but for rounding stays tied.
+        rest *= np.where(kept, 10.0**DIGITS_KEPT / np.where(kept, largest, 1.0), 0.0)
         return places_of(np.rint(rest, out=rest))
 
     return ranked

@@ -7,9 +7,15 @@ float's own binary value, so it is the same on every machine.
 import math
 from fractions import Fraction
 
+import numpy as np
+
 from crowdalpha.codes import Code
 from crowdalpha.errors import InvariantBroken
 from crowdalpha.terms import PPB
+from market.arrays import FloatArray
+
+NEAR_MIDDLE = 1e-6
+"""In parts: a product this near the middle between two integers is rounded exactly. Below 2³⁰ its own error is below 1e-6."""
 
 
 def score_ppb(score: float) -> int:
@@ -31,6 +37,19 @@ def score_ppb(score: float) -> int:
     (12345679, -976562)
     """
     return _ppb(score, "score")
+
+
+def scores_ppb(scores: FloatArray) -> list[int]:
+    """Return :func:`score_ppb` of each of (m,) scores: the same integers, many times faster."""
+    if not np.isfinite(scores).all():
+        raise InvariantBroken(Code.INTERNAL, "A score is NaN or infinite, which no kernel gives.")
+    parts = scores * PPB
+    whole = np.rint(parts)
+    unsure = (np.abs(np.abs(parts - whole) - 0.5) < NEAR_MIDDLE) | (np.abs(parts) > 2.0**30)
+    found: list[int] = np.where(unsure, 0.0, whole).astype(np.int64).tolist()
+    for at in np.flatnonzero(unsure):
+        found[at] = score_ppb(float(scores[at]))
+    return found
 
 
 def retention_ppb(retention: float) -> int:

@@ -27,7 +27,7 @@ from signals.cuts import CUT_KINDS, cut_scores
 from signals.kinds import PROJECTIONS
 from signals.kinds import corr as project_corr
 from signals.prepared import OVERLAP_MIN, PreparedRound, multiply, prepare, require_overlap
-from signals.sides import NEEDS, Sides, check_inputs
+from signals.sides import NEEDS, Sides, check_inputs, refuse_huge
 
 
 def corr(
@@ -62,7 +62,8 @@ def corr(
     Raises
     ------
     InputRejected
-        ``coverage_too_low`` if too few assets count; ``score_input_invalid`` for wrong shapes.
+        ``coverage_too_low`` if too few assets count; ``score_input_invalid`` for wrong shapes; ``value_not_finite`` for a
+        target with an infinity or a value beyond 1e100.
 
     Examples
     --------
@@ -279,4 +280,5 @@ def _as_arrays(predictions: npt.ArrayLike, target: npt.ArrayLike) -> tuple[Float
     p = given if given.dtype.kind == "f" else given.astype(np.float64)
     if p.ndim != 2 or t.shape != p.shape[1:]:
         raise InputRejected(Code.SCORE_INPUT_INVALID, "Predictions are (models × assets) and the target is (assets,).")
+    refuse_huge(t)
     return p, t

@@ -14,6 +14,9 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import BoolArray, FloatArray, IntArray
 
+LARGEST = 1e100
+"""Beyond it a value has no square in float64; no return, weight or stake comes near."""
+
 NEEDS: dict[str, tuple[str, ...]] = {
     "corr": (),
     "mmc": ("meta_model",),
@@ -101,11 +104,26 @@ def check_inputs(predictions: npt.NDArray[Any], sides: Sides, asked: Collection[
         side = getattr(sides, name)
         if side is not None and (np.ndim(side) != 2 or len(side) != n):
             raise InputRejected(Code.SCORE_INPUT_INVALID, f"The {name} are (assets × columns), on the same assets.")
-    if sides.stakes is not None and not (np.nan_to_num(sides.stakes, nan=0.0, posinf=-1.0) >= 0).all():
+    if sides.stakes is not None and ((sides.stakes < 0) | (sides.stakes > LARGEST)).any():
         raise InputRejected(Code.SCORE_INPUT_INVALID, "A stake is negative or infinite.")
+    if not {"alpha", "mpc"}.isdisjoint(asked):
+        _refuse_without_square(sides)
     for kind in asked:
         if kind not in NEEDS:
             raise InputRejected(Code.SCORE_INPUT_INVALID, f"There is no kind of score {kind!r}.")
         missing = [need for need in NEEDS[kind] if getattr(sides, need) is None]
         if missing:
             raise InputRejected(Code.SCORE_INPUT_INVALID, f"The kind {kind} needs {' and '.join(missing)}.")
+
+
+def _refuse_without_square(sides: Sides) -> None:
+    """Refuse exposures and weights that are infinite or nearly so, where they count as they are and not by rank or space."""
+    for name, side in (("exposures", sides.exposures), ("sample weights", sides.sample_weights)):
+        if side is not None and (np.abs(side) > LARGEST).any():
+            raise InputRejected(Code.VALUE_NOT_FINITE, f"The {name} are finite and at most {LARGEST:.0e}.")
+
+
+def refuse_huge(target: FloatArray) -> None:
+    """Refuse a target whose squares have no float64; NaN, where it is unknown, passes."""
+    if (np.abs(target) > LARGEST).any():
+        raise InputRejected(Code.VALUE_NOT_FINITE, f"Values of a target are finite and at most {LARGEST:.0e}.")

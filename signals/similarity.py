@@ -51,7 +51,11 @@ def cwmm(predictions: FloatArray, meta_model: FloatArray) -> FloatArray:
 
 def cwmm_of(prepared: PreparedRound, workers: int = 1) -> FloatArray:
     """Return :func:`cwmm` for all models of a round that was prepared with its meta-model; (m,) float64."""
-    meta = kept(prepared.sides.meta_model, "a meta-model")
+    given = kept(prepared.sides.meta_model, "a meta-model")
+    peak = float(np.max(np.abs(given), initial=0.0))
+    if not np.isfinite(peak):
+        raise InputRejected(Code.VALUE_NOT_FINITE, "The meta-model holds values that are not finite numbers.")
+    meta = given / peak if peak > 0 else given  # the square of a huge or tiny value has no float
     vector = less(meta, float(meta.mean()))
     length = np.sqrt(dot(vector, vector))
     return multiply(prepared, {"cwmm": Projection("stressed", vector, prepared.stressed_lengths * length)}, workers)["cwmm"]

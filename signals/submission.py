@@ -121,6 +121,8 @@ def judge(data: bytes, fmt: FileFormat, universe_ids: Sequence[str], scoring: Sc
         _judge_ids(parsed, placed, fmt, universe_ids, findings)
         _judge_coverage(known, len(parsed.ids), scoring.ids_min, findings)
         _judge_spread(placed.values[present] if known else parsed.values, findings)
+        if fmt.complete or known < scoring.ids_min:
+            _name_missing(placed.missing, findings)
     elif not findings.refused:
         findings.refuse(Code.ROWS_TOO_FEW, "The file has no valid row.")
     signal = None if findings.refused else _signal(placed.values, present)
@@ -155,7 +157,8 @@ def _judge_complete(parsed: ParsedFile, placed: Aligned, findings: FindingList) 
         message = "Not an identifier of this round; the row was dropped."
         findings.notice(Code.ID_UNKNOWN, message, row=int(parsed.rows[at]), value=label)
     if placed.missing:
-        shown = ", ".join(placed.missing[:3])
+        # Sorted, not in the order of the universe: that one would tell which asset an identifier is.
+        shown = ", ".join(sorted(placed.missing)[:3])
         hint = ""
         if len(placed.unknown) >= STRANGERS_SHARE * len(parsed.ids):
             hint = " The identifiers look like those of another round: use the latest live data."
@@ -169,6 +172,12 @@ def _judge_coverage(known: int, valid: int, ids_min: int, findings: FindingList)
         hint = " The file looks like one for another round." if known <= (1 - STRANGERS_SHARE) * valid else ""
         message = f"{known:,} of {valid:,} identifiers are in this round's universe; at least {ids_min:,} are needed.{hint}"
         findings.refuse(Code.COVERAGE_TOO_LOW, message)
+
+
+def _name_missing(missing: tuple[str, ...], findings: FindingList) -> None:
+    """Name what is missing after what refuses the file: notices, so that they crowd out no refusal of a row."""
+    for label in sorted(missing):  # a universe's own order would tell which asset a classic id is
+        findings.notice(Code.ID_MISSING, "The file does not name this identifier of the round.", value=label)
 
 
 def _judge_spread(values: FloatArray, findings: FindingList) -> None:

@@ -1,14 +1,22 @@
-"""``crowdalpha submit`` and ``crowdalpha check``: a provider's file to the open round, or only its verdict."""
+"""``crowdalpha submit`` and ``crowdalpha check``: a provider's file to the open round, or only what can be said of it."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from crowdalpha.errors import Finding, InputRejected
-from service.cli.options import HOME, HomeOption, JsonOption, TournamentOption, read_bytes
+from service.cli.options import HOME, HomeOption, JsonOption, TournamentLabel, read_bytes
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="CSV with one row for each asset.")]
+TournamentChoice = Annotated[
+    TournamentLabel | None, typer.Option("--tournament", "-t", help="Which tournament; that of the model if none is named.")
+]
+ModelChoice = Annotated[
+    str | None, typer.Option("--model", "-m", metavar="NAME", help="Compare with the earlier files of this model.")
+]
+EXPOSURE_DECIMALS = 3
 
 
 def add_to(app: typer.Typer) -> None:
@@ -56,32 +64,80 @@ def submit(
         echo_json(outcome.receipt.as_dict())
 
 
-def check(file: FileArgument, tournament: TournamentOption, home: HomeOption = HOME, as_json: JsonOption = False) -> None:
-    """Judge a file without sending it."""
+def check(
+    file: FileArgument,
+    tournament: TournamentChoice = None,
+    model: ModelChoice = None,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell of a file what can be known before it is sent.
+
+    The verdict, what neutralization will take away, churn against the model's earlier files and what it leaves of a payout,
+    likeness to the last public meta-model. Nothing is stored.
+    """
     from service.cli.failures import report_findings
     from service.cli.plain import echo_json
+    from service.cli.render import waiting
     from service.context import open_platform
-    from service.workflows.submit import check as check_file
+    from service.workflows.check import check as check_file
 
     data = read_bytes(file)
-    with open_platform(home) as platform:
-        verdict = check_file(platform, tournament.tournament, data)
+    with open_platform(home) as platform, waiting("Checking the file"):
+        outcome = check_file(platform, data, None if tournament is None else tournament.tournament, model)
     if as_json:
-        echo_json(
-            {
-                "accepted": verdict.accepted,
-                "coverage": verdict.coverage,
-                "sha256": verdict.sha256,
-                "findings": [finding.as_dict() for finding in verdict.findings],
-            }
-        )
-        _leave_if_refused(verdict.accepted)
+        echo_json(outcome.as_dict())
+        _leave_if_refused(outcome.verdict.accepted)
         return
-    if not verdict.accepted:
-        raise _refusal(file, verdict.findings)
-    typer.echo(f"The file would be accepted; it covers {verdict.coverage:.1%} of the round's universe.")
-    if verdict.findings:
-        report_findings(verdict.findings)
+    if outcome.figures is None:
+        raise _refusal(file, outcome.verdict.findings)
+    when = "accepted" if outcome.on_time else "kept as late, without stake and weight,"
+    coverage = f"it covers {outcome.verdict.coverage:.1%} of the round's universe"
+    typer.echo(f"The file would be {when} in round {outcome.round}; {coverage}.")
+    if outcome.verdict.findings:
+        report_findings(outcome.verdict.findings)
+    _print_figures(outcome.figures)
+
+
+def _print_figures(figures: Mapping[str, Any]) -> None:
+    """Print the figures of a check: a line each, a sentence where there is none, then the exposures, the largest first."""
+    from service.cli.render import print_figures, print_rows
+
+    values, neutral, crowd = figures["values"], figures["neutralization"], figures["meta_model"]
+    loss = ", taken away by neutralization" if neutral["against"] == "factors" else ""
+    lines = {
+        "values": "{given:,}, {distinct:,} different ones, as spread as {effective:,.0f} equally frequent".format(**values),
+        "largest tie": f"{values['largest_tie']:.1%} of the assets share one value",
+        f"explained by {neutral['against']}": f"{neutral['explained']:.1%} of the variance{loss}",
+        "largest exposure": None if neutral["largest"] is None else f"{neutral['largest']} {neutral['largest_exposure']:+.3f}",
+        **_history_lines(figures),
+    }
+    of = "meta-model" if crowd["round"] is None else f"meta-model of {crowd['round']}"
+    known = crowd["correlation"] is not None
+    lines[f"correlation with the {of}"] = f"{crowd['correlation']:+.3f}" if known else figures["notes"]["meta_model"]
+    print_figures("what the file comes to", lines)
+    by_size = sorted(neutral["exposures"].items(), key=lambda pair: -abs(pair[1]))
+    kind = neutral["against"].removesuffix("s")
+    print_rows("exposures", [{kind: name, "correlation": round(value, EXPOSURE_DECIMALS)} for name, value in by_size])
+
+
+def _history_lines(figures: Mapping[str, Any]) -> dict[str, Any]:
+    history, retention, notes = figures["history"], figures["retention"], figures["notes"]
+    lines: dict[str, Any] = {}
+    if history is not None and history["rounds"]:
+        over = f"since {history['rounds'][-1]}"
+        lines[f"neutral churn against {history['rounds'][0]}"] = history["neutral_churn"]
+        lines[f"mean neutral churn {over}"] = history["mean_neutral_churn"]
+        lines[f"largest churn {over}"] = history["max_churn"]
+        lines[f"largest turnover {over}"] = history["max_turnover"]
+    if "history" in notes:
+        lines["earlier files"] = notes["history"]
+    if retention["retained"] is None:
+        lines["kept of a positive payout"] = notes["retention"]
+    else:
+        rule = "" if retention["rule"] == "none" else f" under the rule {retention['rule']}"
+        lines["kept of a positive payout"] = f"{retention['retained']:.1%}{rule}"
+    return lines
 
 
 def _refusal(file: Path, findings: tuple[Finding, ...]) -> InputRejected:

@@ -1,4 +1,4 @@
-"""Routes about models: sending a file, reading scores, the leaderboard, the fund, and the key that receipts are signed with."""
+"""Routes about models: checking and sending files, scores, the leaderboard, the fund, the key that receipts are signed with."""
 
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ from service.http.access import OurPlatform, Submitter
 from service.http.errors import envelope
 from service.http.rounds import round_key_of, tournament_of
 from service.http.uploads import FileUpload
+from service.workflows import check as check_workflow
 from service.workflows import submit as submit_workflow
 from service.workflows.submit import SubmitOutcome
 
@@ -45,6 +46,16 @@ def submit_file(
         message = f"The file was refused: {code.meaning}"
         return envelope(request.scope, HTTPStatus.UNPROCESSABLE_ENTITY, code.value, message, verdict)
     return JSONResponse(verdict, status_code=HTTPStatus.CREATED)
+
+
+@router.post("/models/{name}/check")
+def check_file(platform: OurPlatform, provider: Submitter, upload: FileUpload, name: str) -> dict[str, Any]:
+    """Tell of a CSV file for a model of the key's owner what can be known before it is sent; nothing is stored.
+
+    The file comes as for a submission, and is judged for the latest round. The answer is 200 for a file that would be refused
+    as well: ``accepted`` is false and ``figures`` null.
+    """
+    return check_workflow.check(platform, upload.data, model_name=_model_name(name), provider_id=provider.id).as_dict()
 
 
 @router.get("/models/{name}/scores")

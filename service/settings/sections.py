@@ -70,6 +70,13 @@ class TournamentsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoringSettings:
+    """Table ``scoring``."""
+
+    threads: int = _bounded(1, 64)
+
+
+@dataclass(frozen=True, slots=True)
 class MetamodelSettings:
     """Table ``metamodel``."""
 
@@ -160,6 +167,7 @@ class Settings:
     market: MarketSettings
     universe: UniverseSettings
     tournaments: TournamentsSettings
+    scoring: ScoringSettings
     metamodel: MetamodelSettings
     fund: FundSettings
     serve: ServeSettings

@@ -4,7 +4,7 @@ Daily histories are files. A score that was marked final pays, so it never chang
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, Text, func, literal, select
@@ -45,24 +45,39 @@ def put_scores(connection: Connection, records: Sequence[ScoreRecord]) -> None:
         ROUND_STATE if a final score would change. The same final score again is no change.
     """
     for key in {record.round for record in records}:
-        final = scores.c.final & of_round(scores, key)
-        standing = {(s.model_id, s.kind): s for s in map(_score, connection.execute(select(scores).where(final)))}
-        for record in records:
-            before = standing.get((record.model_id, record.kind)) if record.round == key else None
-            if before is not None and before != record:
-                raise Conflict(Code.ROUND_STATE, f"The {record.kind} scores of round {key} are final.")
+        _put(connection, key, [_row(record) for record in records if record.round == key])
+
+
+def put_day(
+    connection: Connection,
+    key: RoundKey,
+    day: int,
+    model_ids: Sequence[str],
+    columns: Mapping[str, tuple[Sequence[float], Sequence[int]]],
+    *,
+    final: bool,
+) -> None:
+    """Keep the scores of a whole round as :func:`put_scores` does; ``columns`` has each kind's values and their ppb."""
+    about = {**round_values(key), "day": day, "final": final}
     rows = [
-        {
-            **round_values(record.round),
-            "model_id": record.model_id,
-            "kind": record.kind,
-            "day": record.day,
-            "value": record.value,
-            "score_ppb": record.score_ppb,
-            "final": record.final,
-        }
-        for record in records
+        {**about, "model_id": model_id, "kind": kind, "value": value, "score_ppb": ppb}
+        for kind, (values, parts) in columns.items()
+        for model_id, value, ppb in zip(model_ids, values, parts, strict=True)
     ]
+    _put(connection, key, rows)
+
+
+def _row(record: ScoreRecord) -> dict[str, Any]:
+    about = {"day": record.day, "value": record.value, "score_ppb": record.score_ppb, "final": record.final}
+    return {**round_values(record.round), "model_id": record.model_id, "kind": record.kind, **about}
+
+
+def _put(connection: Connection, key: RoundKey, rows: list[dict[str, Any]]) -> None:
+    final = select(scores).where(scores.c.final & of_round(scores, key))
+    standing = {(s.model_id, s.kind): _row(s) for s in map(_score, connection.execute(final))}
+    for row in rows if standing else ():
+        if standing.get((row["model_id"], row["kind"]), row) != row:
+            raise Conflict(Code.ROUND_STATE, f"The {row['kind']} scores of round {key} are final.")
     if rows:
         connection.execute(upsert_into(connection, scores), rows)
 

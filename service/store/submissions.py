@@ -68,16 +68,16 @@ def selected_submissions(connection: Connection, key: RoundKey) -> dict[str, Sub
 
 def previous_selected(connection: Connection, model_id: str, before: RoundKey) -> SubmissionRecord | None:
     """Return what the last earlier round of the tournament that counted anything of the model counted, or None."""
+    return next(iter(earlier_selected(connection, model_id, before, 1)), None)
+
+
+def earlier_selected(connection: Connection, model_id: str, before: RoundKey, count: int) -> list[SubmissionRecord]:
+    """Return what the last ``count`` such rounds counted of the model, the latest round first; fewer where there are fewer."""
     table = submissions.c
-    statement = (
-        select(submissions)
-        .where(table.model_id == model_id, table.tournament == int(before.tournament), table.number < before.number)
-        .where(table.accepted, table.on_time)
-        .order_by(table.number.desc(), table.sequence.desc())
-        .limit(1)
-    )
-    row = connection.execute(statement).first()
-    return None if row is None else _record(row)
+    own = (table.model_id == model_id) & (table.tournament == int(before.tournament)) & table.accepted & table.on_time
+    latest = select(func.max(table.sequence)).where(own, table.number < before.number).group_by(table.number)
+    statement = select(submissions).where(table.sequence.in_(latest)).order_by(table.number.desc()).limit(count)
+    return [_record(row) for row in connection.execute(statement)]
 
 
 def submissions_of_round(connection: Connection, key: RoundKey) -> list[SubmissionRecord]:

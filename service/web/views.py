@@ -20,7 +20,8 @@ FLAG_SENTENCES = {
     "survivors_only": "The prices hold no delisted company: whoever went under is missing, which flatters long books.",
     "static_lookahead": "Sectors, countries and share counts are of one late date and are used for all earlier ones.",
     "assumed": "When each price was known is assumed (its close plus a delay), not recorded.",
-    "total_return_adjusted": "Prices are adjusted for splits and dividends after the fact; no rule looks at price levels.",
+    "adjusted_prices": "Prices are adjusted for later splits after the fact; no rule looks at price levels.",
+    "dividends_inferred": "Dividends are inferred from adjusted closes, on the day on which these changed.",
 }
 
 STATE_SENTENCES = {

@@ -2,10 +2,12 @@
 
 1. *load* the selected submissions: per model the latest accepted one that was on time.
 2. *decide*, inside the writing transaction so that no balance can move meanwhile: what is at risk, the retention of each
-   model against its previous submission, the two meta-model vectors, the Merkle root of the submission set.
+   model against its previous submission, the two meta-model vectors, the state from which each day is scored, the Merkle
+   root of the submission set.
 3. *commit* the files, then the at-risk rows, the reservations in the ledger, and the state ``closed``.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -16,18 +18,18 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected
 from crowdalpha.ids import RoundKey, RoundState
 from crowdalpha.merkle import merkle_root
-from crowdalpha.terms import ATOMS_PER_TOKEN, PPB, RoundTerms
+from crowdalpha.terms import ATOMS_PER_TOKEN, RoundTerms
 from market.arrays import FloatArray
 from service.clock import instant_text
 from service.context import Platform
-from service.frames import ClosedBook, RoundFrame, get_frame, put_book
+from service.frames import ClosedBook, RoundFrame, get_frame, put_book, put_prepared
 from service.store import audit, ledger, rounds, scores, stakes, submissions
-from service.store.records import AtRiskRecord, RetentionRecord, RoundRecord, SubmissionRecord
+from service.store.records import AtRiskRecord, RoundRecord, SubmissionRecord
 from service.workflows.metareport import closing_files
+from service.workflows.retentions import round_retentions
 from service.workflows.stakes import held_atoms
-from signals.churn import neutral_churns, retention
-from signals.metamodel import build_meta_model
-from signals.quantize import retention_ppb
+from signals.metamodel import meta_model_of
+from signals.prepared import PreparedRound, prepare_round
 from staking import AtRisk, Candidate, close_stakes, reserve, stake_account
 
 
@@ -54,9 +56,13 @@ def close_round(platform: Platform, key: RoundKey) -> RoundRecord:
         frame = get_frame(connection, platform.blobs, key)
         selected = dict(sorted(submissions.selected_submissions(connection, key).items()))
         at_risk = _reserve(connection, record, terms, list(selected), now)
-        _record_retentions(platform, connection, key, terms, frame, selected)
-        book = _build_book(platform, frame, selected, at_risk)
-        for name, sha in (put_book(platform.blobs, book) | closing_files(platform, connection, frame, book)).items():
+        kept = round_retentions(
+            platform, connection, key, terms.payout, frame, tuple(selected), lambda m: _vector(platform, selected[m])
+        )
+        scores.put_retentions(connection, kept)
+        book, prepared = _build_book(platform, frame, selected, at_risk)
+        files = put_book(platform.blobs, book) | put_prepared(platform.blobs, prepared)
+        for name, sha in (files | closing_files(platform, connection, frame, book, prepared)).items():
             rounds.set_artifact(connection, key, name, sha)
         root = merkle_root([_leaf(s) for s in selected.values()])
         rounds.advance_round(connection, key, (RoundState.OPEN,), RoundState.CLOSED, closed_at=now, submissions_root=root)
@@ -81,56 +87,20 @@ def _reserve(
     return {a.model_id: a for a in frozen}
 
 
-def _record_retentions(
-    platform: Platform,
-    connection: Connection,
-    key: RoundKey,
-    terms: RoundTerms,
-    frame: RoundFrame,
-    selected: dict[str, SubmissionRecord],
-) -> None:
-    churns: dict[str, float] = {}
-    if terms.payout.retention == "neutral_churn":
-        churns = _churns(platform, connection, key, frame, selected)
-    rows = []
-    for model_id in selected:
-        churn = churns.get(model_id)
-        kept = 1.0
-        if churn is not None:
-            kept = retention(churn, terms.payout.retention_threshold_ppb / PPB, terms.payout.retention_slope)
-        rows.append(RetentionRecord(key, model_id, churn, retention_ppb(kept)))
-    scores.put_retentions(connection, rows)
-
-
-def _churns(
-    platform: Platform, connection: Connection, key: RoundKey, frame: RoundFrame, selected: dict[str, SubmissionRecord]
-) -> dict[str, float]:
-    """Return each model's churn against its previous submission; a model without one is left out."""
-    by_round: dict[RoundKey, list[tuple[str, SubmissionRecord]]] = {}
-    for model_id in selected:
-        previous = submissions.previous_selected(connection, model_id, key)
-        if previous is not None:
-            by_round.setdefault(previous.round, []).append((model_id, previous))
-    churns: dict[str, float] = {}
-    for former_key, pairs in by_round.items():
-        former = get_frame(connection, platform.blobs, former_key)
-        values = neutral_churns(
-            np.array([_vector(platform, selected[m]) for m, _ in pairs]), frame.asset_ids.tolist(), frame.exposures,
-            np.array([_vector(platform, p) for _, p in pairs]), former.asset_ids.tolist(), former.exposures,
-        )  # fmt: skip
-        if values is not None:
-            churns |= {m: float(v) for (m, _), v in zip(pairs, values, strict=True)}
-    return churns
-
-
 def _build_book(
     platform: Platform, frame: RoundFrame, selected: dict[str, SubmissionRecord], at_risk: dict[str, AtRisk]
-) -> ClosedBook:
-    predictions = np.array([_vector(platform, s) for s in selected.values()]).reshape(len(selected), len(frame.asset_ids))
+) -> tuple[ClosedBook, PreparedRound]:
+    predictions = np.empty((len(selected), len(frame.asset_ids)))
+    for row, submission in enumerate(selected.values()):
+        predictions[row] = _vector(platform, submission)
     # Weights are ratios of stakes: float64 is enough here, because no amount is computed from them.
     weights = np.array([at_risk[m].at_risk_atoms / ATOMS_PER_TOKEN if m in at_risk else 0.0 for m in selected])
-    meta = build_meta_model(predictions, weights, frame.exposures)
-    return ClosedBook(tuple(selected), predictions, weights, meta.raw, meta.neutral)
+    threads = platform.settings.scoring.threads
+    prepared = prepare_round(predictions, frame.asset_ids.tolist(), list(selected), frame.exposures, workers=threads)
+    # The meta-model is made of the models' places, and then stands beside them as what contributions are measured against.
+    meta = meta_model_of(prepared, weights, frame.exposures)
+    sides = replace(prepared.sides, meta_model=meta.raw)
+    return ClosedBook(tuple(selected), weights, meta.raw, meta.neutral), replace(prepared, sides=sides)
 
 
 def _vector(platform: Platform, submission: SubmissionRecord) -> FloatArray:

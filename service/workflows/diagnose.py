@@ -141,11 +141,14 @@ def _scorer(platform: Platform, history: History) -> EraScorer:
     rules = settings.universe
     rule = UniverseRule(rules.size, rules.min_history_sessions, rules.adv_window_sessions, rules.stale_sessions_max)
     terms = load_terms(settings.tournaments.signals.terms, settings.config_dir)
-    outcome = panel.as_of(to_instant(panel.known_at[-1]))
+    # The last word on every session; an instant has whole seconds.
+    words = np.append(panel.known_at, panel.revisions.known_at.astype("datetime64[s]") + np.timedelta64(1, "s"))
+    outcome = panel.as_of(to_instant(words.max()))
     # Computed once, here, because the workers share them.
     outcome.total_returns()
     outcome.market_cap()
     outcome.dollar_volume()
+    outcome.return_index()
     outcome.history_sessions()
     _ = outcome.traded
     place_of = {str(ticker): i for i, ticker in enumerate(panel.assets.tickers.tolist())}

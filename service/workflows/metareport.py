@@ -19,20 +19,23 @@ from crowdalpha.ids import RoundKey
 from crowdalpha.terms import ATOMS_PER_TOKEN, PPB
 from market.arrays import FloatArray
 from service.context import Platform
-from service.frames import ClosedBook, RoundFrame, get_book, get_frame
+from service.frames import ClosedBook, RoundFrame, get_book, get_frame, get_prepared
 from service.store import models, rounds
 from service.workflows.blend import fund_variants, fund_vectors, put_fund_vectors
 from signals.constancy import is_constant
-from signals.contribution import contributions, vector_score
+from signals.contribution import contributions_of, vector_score
 from signals.crowd_report import concentration, factor_exposures
-from signals.metamodel import STAKE, build_meta_model, variant_weights
+from signals.metamodel import STAKE, meta_model_of, variant_weights
+from signals.prepared import PreparedRound
 from signals.quantize import score_ppb
 from staking import parse_amount
 
 FORMAT = 1
 
 
-def closing_files(platform: Platform, connection: Connection, frame: RoundFrame, book: ClosedBook) -> dict[str, str]:
+def closing_files(
+    platform: Platform, connection: Connection, frame: RoundFrame, book: ClosedBook, prepared: PreparedRound
+) -> dict[str, str]:
     """Write what a close leaves about the meta-model; return the hashes by artifact name.
 
     The vectors for the fund are built on the same files and exposures as the paying one; they enter no score.
@@ -42,8 +45,7 @@ def closing_files(platform: Platform, connection: Connection, frame: RoundFrame,
     others = [v for v in fund_variants(platform.settings.metamodel) if v != STAKE]
     if others:
         vectors = {
-            v: build_meta_model(book.predictions, weights_under(platform, v, book, owners), frame.exposures).neutral
-            for v in others
+            v: meta_model_of(prepared, weights_under(platform, v, book, owners), frame.exposures).neutral for v in others
         }
         files |= put_fund_vectors(platform.blobs, vectors)
     return files
@@ -76,16 +78,18 @@ def read_report(platform: Platform, connection: Connection, key: RoundKey) -> di
     return report_of(platform, get_frame(connection, platform.blobs, key), book, owners_of(connection, book.model_ids))
 
 
-def final_files(platform: Platform, key: RoundKey, frame: RoundFrame, book: ClosedBook, target: FloatArray) -> dict[str, str]:
+def final_files(platform: Platform, key: RoundKey, frame: RoundFrame, target: FloatArray) -> dict[str, str]:
     """Write what the final target says about the meta-model; return the hashes by artifact name.
 
     A vector without an opinion, as of a tournament without stakes, scores 0 and is left out of what the fund may look back on.
     """
     with platform.store.read() as connection:
+        book = get_book(connection, platform.blobs, key)
+        prepared = get_prepared(connection, platform.blobs, key)
         vectors = {STAKE: book.neutral} | fund_vectors(connection, platform.blobs, key)
     by_variant = {v: score_ppb(vector_score(x, target)) for v, x in vectors.items() if not is_constant(x)}
     own = by_variant.get(STAKE, 0)
-    added = contributions(book.predictions, book.weights, frame.exposures, target)
+    added = contributions_of(prepared, book.weights, frame.exposures, target)
     by_model = {m: score_ppb(float(c)) for m, c in zip(book.model_ids, added, strict=True)}
     return {
         "metascore": platform.blobs.put(canonical_bytes({"metamodel_corr_ppb": own, "corr_ppb_by_variant": by_variant})),

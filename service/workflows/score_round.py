@@ -1,6 +1,6 @@
 """Score a round on the returns known so far; on its last day the scores are final.
 
-1. *load* the round's frozen files and the panel as known now.
+1. *load* what the close prepared, as memory maps, and the panel as known now.
 2. *decide* day k (the last session known, at most the horizon), the forward returns over it, the neutral binned target,
    and every score kind of the round's terms; each score is quantized once, half-even, to parts per billion.
 3. *commit* the day to the score book (a file), then the scores over the former day's (rows); a round that was ``closed``
@@ -9,22 +9,26 @@
 Decision instant: the clock's. Day k uses closes s₀+lag … s₀+lag+k, all known then.
 """
 
+from collections.abc import Mapping
+
+import numpy as np
+
 from crowdalpha.codes import Code
-from crowdalpha.errors import Conflict, InputRejected, Unavailable
+from crowdalpha.errors import Conflict, InputRejected, InvariantBroken, Unavailable
 from crowdalpha.ids import RoundKey, RoundState, Tournament
 from crowdalpha.terms import PPB, RoundTerms
 from market.arrays import FloatArray
 from market.panel import PanelView
 from market.targets import coverage, forward_returns, neutral_target
 from service.context import Platform
-from service.frames import ClosedBook, RoundFrame, get_book, get_frame
+from service.frames import RoundFrame, get_frame, get_prepared
 from service.scorebook import DayScores
 from service.store import rounds, scores
-from service.store.records import RoundRecord, ScoreRecord
+from service.store.records import RoundRecord
 from service.vendors.files import parquet_bytes
 from service.workflows.metareport import final_files
-from signals.quantize import score_ppb
-from signals.scores import score_kinds
+from signals.prepared import score_prepared
+from signals.quantize import scores_ppb
 
 
 def score_round(platform: Platform, key: RoundKey) -> int:
@@ -49,18 +53,22 @@ def score_round(platform: Platform, key: RoundKey) -> int:
         if record.state not in {RoundState.CLOSED, RoundState.SCORING}:
             raise Conflict(Code.ROUND_STATE, f"Round {key} is {record.state.value}: there is nothing to score.")
         frame = get_frame(connection, platform.blobs, key)
-        book = get_book(connection, platform.blobs, key)
+        prepared = get_prepared(connection, platform.blobs, key)
     terms = RoundTerms.from_dict(record.terms)
     view = platform.desk.view(now)
+    if not np.array_equal(prepared.asset_ids, frame.asset_ids):
+        raise InvariantBroken(Code.BLOB_BROKEN, f"Round {key} was prepared on other assets than it opened with.")
     day = _day(view, record, terms)
     target = _target(platform, view, record, terms, frame, day)
     final = day == terms.scoring.horizon_sessions
-    values = score_kinds(terms.scoring.kinds, book.predictions, target, book.raw, frame.exposures) if book.model_ids else {}
-    platform.scorebook.put(view.last_session, DayScores(str(key), day, book.model_ids, values))
-    rows = _score_rows(record, book, values, day, final=final)
-    files = _final_files(platform, record, frame, book, target) if final else {}
+    threads = platform.settings.scoring.threads
+    # Whether enough of the target is known was judged by the round's own terms.
+    values = score_prepared(prepared, target, terms.scoring.kinds, overlap_min=0.0, workers=threads)
+    found = DayScores(str(key), day, prepared.model_ids.tolist(), values)
+    platform.scorebook.put(view.last_session, found)
+    files = _final_files(platform, record, frame, target) if final else {}
     with platform.store.write() as connection:
-        scores.put_scores(connection, rows)
+        scores.put_day(connection, key, day, found.model_ids, in_ppb(values), final=final)
         for name, sha in files.items():
             rounds.set_artifact(connection, key, name, sha)
         if record.state is RoundState.CLOSED:
@@ -86,21 +94,14 @@ def _target(
     return neutral_target(returns, frame.exposures, terms.scoring.bin_shares_percent)
 
 
-def _score_rows(
-    record: RoundRecord, book: ClosedBook, values: dict[str, FloatArray], day: int, *, final: bool
-) -> list[ScoreRecord]:
-    return [
-        ScoreRecord(record.key, model_id, kind, day, float(column[row]), score_ppb(float(column[row])), final)
-        for kind, column in values.items()
-        for row, model_id in enumerate(book.model_ids)
-    ]
+def in_ppb(values: Mapping[str, FloatArray]) -> dict[str, tuple[list[float], list[int]]]:
+    """Return each kind's scores as they are and as what may pay, for :func:`service.store.scores.put_day`."""
+    return {kind: (column.tolist(), scores_ppb(column)) for kind, column in values.items()}
 
 
-def _final_files(
-    platform: Platform, record: RoundRecord, frame: RoundFrame, book: ClosedBook, target: FloatArray
-) -> dict[str, str]:
+def _final_files(platform: Platform, record: RoundRecord, frame: RoundFrame, target: FloatArray) -> dict[str, str]:
     """Return what belongs to the final score: the target, what the meta-model was worth, the classic era with targets."""
-    files = {"target": platform.blobs.put_array(target)} | final_files(platform, record.key, frame, book, target)
+    files = {"target": platform.blobs.put_array(target)} | final_files(platform, record.key, frame, target)
     if record.key.tournament is Tournament.CLASSIC:
         files["era"] = platform.blobs.put(_era_with_target(platform, record, frame, target))
     return files

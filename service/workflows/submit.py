@@ -9,6 +9,7 @@ file is kept and marked, has no stake and no weight. The same bytes for the same
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -80,10 +81,10 @@ def submit(
         ROUND_NOT_OPEN when the round takes no files any more.
     """
     with platform.store.read() as connection:
-        model = _model(connection, model_name, provider_id)
-        record = _round(connection, model.tournament, round_key)
+        model = model_of(connection, model_name, provider_id)
+        record = round_taking(connection, model.tournament, round_key)
         frame = get_frame(connection, platform.blobs, record.key)
-    verdict = _judge(model.tournament, data, frame.labels, record)
+    verdict = judge_for(record, data, frame.labels)
     vector_sha: str | None = None
     if verdict.accepted and verdict.signal is not None:
         platform.blobs.put(data)
@@ -92,21 +93,19 @@ def submit(
         return _commit(platform, connection, model, record.key, data, filename[:255], verdict, vector_sha)
 
 
-def check(platform: Platform, tournament: Tournament, data: bytes) -> Verdict:
-    """Return the verdict that ``data`` would get for the tournament's latest round; nothing is stored."""
-    with platform.store.read() as connection:
-        record = _round(connection, tournament, None)
-        frame = get_frame(connection, platform.blobs, record.key)
-    return _judge(tournament, data, frame.labels, record)
-
-
 def file_format(tournament: Tournament) -> FileFormat:
     """Return the format that files of ``tournament`` have."""
     return SIGNALS_FORMAT if tournament is Tournament.SIGNALS else CLASSIC_FORMAT
 
 
-def _judge(tournament: Tournament, data: bytes, labels: tuple[str, ...], record: RoundRecord) -> Verdict:
-    return judge(data, file_format(tournament), labels, RoundTerms.from_dict(record.terms).scoring)
+def judge_for(record: RoundRecord, data: bytes, labels: tuple[str, ...]) -> Verdict:
+    """Return the verdict on ``data`` as a file for a round with these labels."""
+    return judge(data, file_format(record.key.tournament), labels, RoundTerms.from_dict(record.terms).scoring)
+
+
+def is_on_time(record: RoundRecord, at: datetime) -> bool:
+    """Say whether a file that is committed at the instant ``at`` is on time; exactly at the close it is late."""
+    return record.state is RoundState.OPEN and at < record.closes_at
 
 
 def _commit(
@@ -119,9 +118,9 @@ def _commit(
     verdict: Verdict,
     vector_sha: str | None,
 ) -> SubmitOutcome:
-    record = _round(connection, model.tournament, key)
+    record = round_taking(connection, model.tournament, key)
     received_at = platform.clock.now(connection)
-    on_time = record.state is RoundState.OPEN and received_at < record.closes_at
+    on_time = is_on_time(record, received_at)
     findings = list(verdict.findings)
     if verdict.accepted and not on_time:
         findings.append(Finding(Code.SUBMISSION_LATE, Code.SUBMISSION_LATE.meaning, refuses=False))
@@ -159,14 +158,24 @@ def _commit(
     return SubmitOutcome(verdict.accepted, verdict.accepted and not stored.on_time, tuple(findings), receipt, stored)
 
 
-def _model(connection: Connection, name: str, provider_id: str | None) -> ModelRecord:
+def model_of(connection: Connection, name: str, provider_id: str | None) -> ModelRecord:
+    """Return the model of that name; raises InputRejected MODEL_UNKNOWN, also where it is not of the provider given."""
     model = models.model_by_name(connection, name)
     if model is None or (provider_id is not None and model.provider_id != provider_id):
         raise InputRejected(Code.MODEL_UNKNOWN, f"There is no model '{name[:40]}'.")
     return model
 
 
-def _round(connection: Connection, tournament: Tournament, key: RoundKey | None) -> RoundRecord:
+def round_taking(connection: Connection, tournament: Tournament, key: RoundKey | None) -> RoundRecord:
+    """Return round ``key`` of the tournament, or its latest; it takes files.
+
+    Raises
+    ------
+    InputRejected
+        ROUND_UNKNOWN.
+    Conflict
+        ROUND_NOT_OPEN when the round takes no files any more.
+    """
     if key is not None and key.tournament is not tournament:
         raise InputRejected(Code.ROUND_UNKNOWN, f"Round {key} is of another tournament than the model.")
     record = rounds.latest_round(connection, tournament) if key is None else rounds.round_by_key(connection, key)

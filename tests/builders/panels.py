@@ -7,7 +7,9 @@ from itertools import pairwise
 import numpy as np
 
 from market.calendars import SessionCalendar, session_calendar, to_instant
+from market.dividends import inferred_dividends
 from market.panel import NOT_DELISTED, AssetTable, PanelView, PointInTimePanel
+from market.quotes import Quotes
 
 CALENDAR_START = date(2013, 1, 1)
 CALENDAR_END = date(2019, 12, 31)
@@ -21,7 +23,10 @@ def new_york() -> SessionCalendar:
 
 def hand_panel(close, *, open_=None, adj_close=None, volume=None, splits=None, shares=None, sectors=None, countries=None,
                delistings=None, calendar=None, first=date(2014, 1, 2), delay_minutes=60) -> PointInTimePanel:  # fmt: skip
-    """Make a panel from written-out prices (T, n): NaN is no trade. ``delistings`` maps a position to (row, return)."""
+    """Make a panel from written-out prices (T, n): NaN is no trade. ``delistings`` maps a position to (row, return).
+
+    Dividends are what ``adj_close`` says beside ``close``.
+    """
     close = np.array(close, dtype=np.float64)
     t, n = close.shape
     calendar = calendar or new_york()
@@ -34,27 +39,33 @@ def hand_panel(close, *, open_=None, adj_close=None, volume=None, splits=None, s
     def matrix(given, default):
         return np.array(default if given is None else given, dtype=np.float64)
 
+    splits = None if splits is None else matrix(splits, splits)
+    paid = None if adj_close is None else inferred_dividends(close, matrix(adj_close, close), splits)[0]
     return PointInTimePanel(
         assets=AssetTable(
             asset_ids=ids,
             tickers=ids.copy(),
             sectors=np.array([SECTORS[i % len(SECTORS)] for i in range(n)]) if sectors is None else np.array(sectors),
             countries=np.array(["US"] * n) if countries is None else np.array(countries),
+            exchanges=np.full(n, calendar.exchange),
+            currencies=np.full(n, "USD"),
             shares=matrix(shares, np.full(n, 1e6)),
         ),
         calendar=calendar,
         sessions=calendar.sessions[at : at + t].copy(),
         known_at=calendar.closes[at : at + t] + np.timedelta64(delay_minutes, "m"),
-        open=matrix(open_, close),
-        close=close,
-        adj_close=matrix(adj_close, close),
-        volume=matrix(volume, np.where(np.isnan(close), np.nan, 1e5)),
+        quotes=Quotes(
+            open=matrix(open_, close),
+            close=close,
+            volume=matrix(volume, np.where(np.isnan(close), np.nan, 1e5)),
+            splits=splits,
+            dividends=paid,
+        ),
         delisting_index=index,
         delisting_return=returns,
         price_basis="split_adjusted" if splits is None else "raw",
         flags=frozenset({"assumed"}),
         source="parquet",
-        splits=None if splits is None else matrix(splits, splits),
     )
 
 
@@ -111,15 +122,19 @@ def changed_after(panel: PointInTimePanel, row: int, seed: int = 1) -> PointInTi
     last = len(panel.sessions) - 1
     index = np.where(fresh, min(row + 1, last) if row < last else event, event)
     returns = np.where(fresh & (index != NOT_DELISTED), -0.9, panel.delisting_return)
-    splits = None if panel.splits is None else np.where(later, rng.choice([1.0, 2.0], panel.splits.shape), panel.splits)
-    close = other(panel.close)
+    quotes = panel.quotes
+    splits = None if quotes.splits is None else np.where(later, rng.choice([1.0, 2.0], quotes.splits.shape), quotes.splits)
+    close = other(quotes.close)
+    changed = Quotes(
+        open=np.where(np.isnan(close), np.nan, np.where(later, close * 1.01, quotes.open)),
+        close=close,
+        volume=np.where(np.isnan(close), np.nan, other(quotes.volume)),
+        splits=splits,
+        dividends=None if quotes.dividends is None else np.where(later, rng.uniform(0, 1, close.shape), quotes.dividends),
+    )
     return replace(
         panel,
-        open=np.where(np.isnan(close), np.nan, np.where(later, close * 1.01, panel.open)),
-        close=close,
-        adj_close=np.where(np.isnan(close), np.nan, other(panel.adj_close)),
-        volume=np.where(np.isnan(close), np.nan, other(panel.volume)),
-        splits=splits,
+        quotes=changed,
         delisting_index=index,
         delisting_return=np.where(index == NOT_DELISTED, np.nan, returns),
     )

@@ -15,7 +15,7 @@ from crowdalpha.ids import RoundKey, RoundState, Tournament
 from crowdalpha.terms import ATOMS_PER_TOKEN
 from service.clock import SimulatedClock
 from service.context import Platform, build_platform
-from service.frames import ClosedBook, RoundFrame, put_book, put_frame
+from service.frames import ClosedBook, RoundFrame, get_frame, put_book, put_frame, put_prepared
 from service.home import Home
 from service.idsource import SeededIds
 from service.settings import load_settings, load_terms
@@ -34,6 +34,7 @@ from service.store.records import (
 )
 from service.workflows import accounts
 from service.workflows.publish_classic import TRAIN_KEY
+from signals.prepared import prepare_round
 
 FRIDAY = date(2016, 1, 8)
 OPENED_AT = datetime(2016, 1, 8, 23, tzinfo=UTC)
@@ -164,8 +165,11 @@ def _resolved_round(platform: Platform) -> None:
         scores.put_scores(connection, [ScoreRecord(key, m, k, 20, v, round(v * 1e9), True) for (m, k), v in values.items()])
         scores.put_retentions(connection, [RetentionRecord(key, m, 0.1, 980_000_000) for m in ids.values()])
         vectors = rng.standard_normal((2, len(TICKERS)))
-        book = ClosedBook(tuple(sorted(staked)), rng.uniform(size=vectors.shape), np.full(2, 500.0), *vectors)
-        for name, sha in put_book(platform.blobs, book).items():
+        book = ClosedBook(tuple(sorted(staked)), np.full(2, 500.0), *vectors)
+        frame = get_frame(connection, platform.blobs, key)
+        predictions = rng.uniform(size=vectors.shape)
+        prepared = prepare_round(predictions, frame.asset_ids.tolist(), book.model_ids, frame.exposures, book.raw)
+        for name, sha in (put_book(platform.blobs, book) | put_prepared(platform.blobs, prepared)).items():
             rounds.set_artifact(connection, key, name, sha)
         rounds.advance_round(connection, key, (RoundState.OPEN,), RoundState.CLOSED, closed_at=opens_at + timedelta(days=1))
         rounds.advance_round(connection, key, (RoundState.CLOSED,), RoundState.SCORING)

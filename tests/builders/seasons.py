@@ -56,8 +56,8 @@ def altered_after(panel: PointInTimePanel, cut: date, how: str, seed: int = 0) -
     rng = np.random.default_rng(seed)
     order = rng.permutation(panel.close.shape[1])
     changed = {}
-    for name in ("open", "close", "adj_close", "volume"):
-        values = np.array(getattr(panel, name))
+    for name, before in panel.quotes.arrays().items():
+        values = np.array(before)
         later = values[row:]
         if how == "nan":
             later[:] = np.nan
@@ -68,4 +68,4 @@ def altered_after(panel: PointInTimePanel, cut: date, how: str, seed: int = 0) -
         else:
             later *= np.exp(rng.normal(0.0, 0.3, later.shape))
         changed[name] = values
-    return replace(panel, **changed)
+    return replace(panel, quotes=replace(panel.quotes, **changed))

@@ -85,5 +85,17 @@ def test_every_kind_of_the_score_frame_has_its_formula(tmp_path: Path) -> None:
     target = pd.Series(rng.choice([0.0, 0.25, 0.5, 0.75, 1.0], 60), index=ids, name="target")
     other = pd.Series(rng.random(60), index=ids, name="other")
     neutralizers = pd.DataFrame(rng.normal(size=(60, 3)), index=ids, columns=["f1", "f2", "f3"])
-    frame = score_frame(predictions, target, meta_model=other, benchmark=other, neutralizers=neutralizers)
-    assert set(frame.columns) <= score_headings()
+    frame = score_frame(
+        predictions,
+        target,
+        meta_model=other,
+        benchmark=other,
+        neutralizers=neutralizers,
+        features=neutralizers,
+        sample_weights=other,
+        stakes=pd.Series({"one": 1.0}),
+        previous=predictions,
+        previous_neutralizers=neutralizers,
+        previous_sample_weights=other,
+    )
+    assert set(frame.columns) == score_headings()

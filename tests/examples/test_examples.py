@@ -25,7 +25,7 @@ from service.store import submissions
 from service.workflows.accounts import create_key, create_model, create_provider
 from service.workflows.open_round import open_round
 from service.workflows.publish_classic import publish_classic
-from tests.builders.panels import small_panel
+from tests.builders.panels import small_panel, view_at
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 3
@@ -40,13 +40,14 @@ def last_friday(panel: PointInTimePanel) -> int:
 
 def write_prices(panel: PointInTimePanel, until: int, path: Path) -> None:
     """Write what a provider could have bought that evening: adjusted closes up to the row ``until``."""
+    index = view_at(panel, until).return_index()
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["ticker", "date", "adj_close"])
         for row in range(until + 1):
             for column, ticker in enumerate(panel.assets.tickers):
-                if not np.isnan(panel.adj_close[row, column]):
-                    writer.writerow([ticker, str(panel.sessions[row]), f"{panel.adj_close[row, column]:.4f}"])
+                if not np.isnan(index[row, column]):
+                    writer.writerow([ticker, str(panel.sessions[row]), f"{index[row, column]:.4f}"])
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ ROUTES = {
     ("GET", "/v1/rounds/signals/1/metareport"): PUBLIC,
     ("GET", "/v1/classic/train"): PUBLIC,
     ("POST", "/v1/models/alice_momentum/submissions"): "submit",
+    ("POST", "/v1/models/alice_momentum/check"): "submit",
     ("GET", "/v1/models/alice_momentum/scores"): PUBLIC,
     ("GET", "/v1/models/alice_momentum/scores/signals/1"): PUBLIC,
     ("GET", "/v1/leaderboard/signals"): PUBLIC,
@@ -85,7 +86,8 @@ def test_each_caller_gets_what_is_declared(shared: Served, reader, route: tuple[
         elif caller in {"anonymous", "revoked"}:
             wanted = 401
         else:
-            wanted = 201 if caller in {expected, "admin"} else 403
+            made = 201 if path.endswith("/submissions") else 200
+            wanted = made if caller in {expected, "admin"} else 403
         assert status == wanted, f"{caller} got {status} from {method} {path}"
 
 
@@ -120,11 +122,12 @@ def test_a_key_that_does_not_hold_is_refused_in_one_form(served: Served, client,
     assert secret not in answer.text
 
 
-def test_a_foreign_model_answers_like_an_absent_one(served: Served, client) -> None:
+@pytest.mark.parametrize("route", ["submissions", "check"])
+def test_a_foreign_model_answers_like_an_absent_one(served: Served, client, route: str) -> None:
     headers = {"Authorization": f"Token {served.keys['alice', 'submit']}"}
     bodies = []
     for name in ("bobby_reversal", "nobody_at_all"):
-        answer = client.post(f"/v1/models/{name}/submissions", content=signals_csv(), headers=headers)
+        answer = client.post(f"/v1/models/{name}/{route}", content=signals_csv(), headers=headers)
         assert answer.status_code == 404
         error = answer.json()["error"]
         assert error.pop("request_id")

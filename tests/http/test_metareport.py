@@ -55,7 +55,7 @@ def resolve(made: Served) -> None:
     with platform.store.read() as connection:
         frame, book = get_frame(connection, platform.blobs, SIGNALS_OPEN), get_book(connection, platform.blobs, SIGNALS_OPEN)
     target = np.random.default_rng(17).integers(0, 5, len(frame.asset_ids)) / 4
-    files = final_files(platform, SIGNALS_OPEN, frame, book, target)
+    files = final_files(platform, SIGNALS_OPEN, frame, target)
     with platform.store.write() as connection:
         for name, sha in files.items():
             rounds.set_artifact(connection, SIGNALS_OPEN, name, sha)

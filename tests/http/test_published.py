@@ -2,14 +2,18 @@
 Method: the small platform, whose resolved round has two equal providers, under two settings of the least number."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
+from service.frames import get_book, get_frame, put_frame
 from service.http.app import create_app
-from tests.builders.platforms import TICKERS, serve_small
+from service.store import rounds
+from tests.builders.platforms import SIGNALS_RESOLVED, TICKERS, serve_small
 
 
 def test_a_resolved_round_with_enough_providers_publishes_its_vectors(reader) -> None:
@@ -17,6 +21,22 @@ def test_a_resolved_round_with_enough_providers_publishes_its_vectors(reader) ->
     assert body["ids"] == list(TICKERS)
     assert len(body["raw"]) == len(body["neutral"]) == len(TICKERS)
     assert body["effective_providers"] == pytest.approx(2.0)
+
+
+def test_vectors_are_published_in_the_order_of_labels_and_say_nothing_of_that_of_assets(tmp_path: Path) -> None:
+    """A classic round's universe is sorted by asset: published in its order, ids that mean nothing would mean something."""
+    made = serve_small(tmp_path / "home")
+    shuffled = np.random.default_rng(1).permutation(TICKERS).tolist()
+    with made.platform.store.write() as connection:
+        frame = replace(get_frame(connection, made.platform.blobs, SIGNALS_RESOLVED), labels=tuple(shuffled))
+        for name, sha in put_frame(made.platform.blobs, frame).items():
+            rounds.set_artifact(connection, SIGNALS_RESOLVED, name, sha)
+        book = get_book(connection, made.platform.blobs, SIGNALS_RESOLVED)
+    body = TestClient(create_app(made.platform)).get("/v1/rounds/signals/1/metamodel").json()
+    made.platform.store.dispose()
+    assert body["ids"] == sorted(TICKERS)
+    for name in ("raw", "neutral"):
+        assert dict(zip(body["ids"], body[name], strict=True)) == dict(zip(shuffled, getattr(book, name).tolist(), strict=True))
 
 
 def test_with_too_few_providers_nothing_of_the_vector_is_published(tmp_path: Path) -> None:

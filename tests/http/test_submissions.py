@@ -5,10 +5,14 @@ import hashlib
 import threading
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
+from crowdalpha.terms import ScoringTerms
 from service.receipts import Receipt, verify_receipt
 from service.store import submissions
+from signals.parse import CLASSIC_FORMAT
+from signals.submission import judge
 from tests.builders.platforms import CLASSIC_OPEN, CLOSES_AT, SIGNALS_OPEN, TICKERS, Served, signals_csv
 
 PATH = "/v1/models/alice_momentum/submissions"
@@ -76,6 +80,16 @@ def test_what_is_no_file_of_signals_is_refused(served: Served, client, data: byt
     codes = [f["code"] for f in answer.json()["error"]["details"]["findings"]]
     assert code is None or code in codes
     assert not any(s.accepted for s in stored(served))
+
+
+def test_missing_classic_ids_are_named_in_an_order_that_says_nothing_of_their_assets() -> None:
+    """A universe is sorted by asset. Were missing ids named in its order, a few short files would sort all ids by asset."""
+    ids = [f"n{i:03d}" for i in range(150)]
+    data = ("id,prediction\n" + "".join(f"{label},0.{i + 1:03d}\n" for i, label in enumerate(ids[:120]))).encode()
+    rng = np.random.default_rng(2)
+    verdicts = [judge(data, CLASSIC_FORMAT, rng.permutation(ids).tolist(), ScoringTerms(("corr",))) for _ in range(4)]
+    assert {v.findings for v in verdicts} == {verdicts[0].findings}
+    assert "n120, n121, n122" in verdicts[0].findings[0].message
 
 
 def test_a_file_after_the_close_is_kept_and_marked_late(served: Served, client) -> None:

@@ -14,6 +14,8 @@ from crowdalpha.errors import InputRejected, InvariantBroken
 from market.exposure_history import BLOCK_DATES, exposure_history
 from market.exposures import DEFAULT_STYLES, compute_exposures
 from market.medians import column_medians
+from market.quotes import FIELDS, carried
+from market.revisions import Revisions
 from tests.builders.panels import changed_after, hand_panel, small_panel, view_at
 
 
@@ -110,10 +112,27 @@ def test_medians_of_columns_are_numpys(rows):
     np.testing.assert_array_equal(column_medians(values), np.median(values, axis=0))
 
 
-def test_a_panel_without_gaps_is_carried_as_it_stands():
-    panel = hand_panel(np.linspace(1.0, 2.0, 30).reshape(10, 3))
-    gappy = replace(panel, adj_close=np.where(np.arange(10)[:, None] == 4, np.nan, panel.adj_close))
-    whole, carried = view_at(panel).total_returns(), view_at(gappy).total_returns()
-    np.testing.assert_allclose(whole[1:], panel.adj_close[1:] / panel.adj_close[:-1] - 1.0, atol=1e-15)
-    np.testing.assert_array_equal(carried[4], np.zeros(3))
-    np.testing.assert_allclose((1 + carried[1:]).prod(axis=0), (1 + whole[1:]).prod(axis=0), atol=1e-12)
+def test_a_correction_between_two_dates_changes_the_later_one_alone():
+    panel = small_panel(seed=9)
+    rows, cell = [270, 280, 290], (260, 4)
+    learnt = panel.known_at[[285]].astype("datetime64[us]")
+    whole = np.zeros(1, dtype=np.int64)
+    late = Revisions(
+        learnt, whole + FIELDS.index("close"), whole + cell[0], whole + cell[1], panel.close[cell] * np.full(1, 5.0)
+    )
+    revised = replace(panel, revisions=late)
+    for one, other in both_ways(revised, rows, [np.arange(40)] * 3):
+        np.testing.assert_allclose(one.values, other.values, rtol=0, atol=1e-10)
+    sessions = [view_at(panel, r).last_session for r in rows]
+    before = list(exposure_history(panel, sessions, [np.arange(40)] * 3))
+    after = list(exposure_history(revised, sessions, [np.arange(40)] * 3))
+    np.testing.assert_allclose(before[1].values, after[1].values, rtol=0, atol=1e-12)
+    assert np.abs(before[2].values - after[2].values).max() > 0.01
+
+
+def test_prices_without_gaps_are_carried_as_they_stand():
+    prices = np.linspace(1.0, 2.0, 30).reshape(10, 3)
+    np.testing.assert_array_equal(carried(prices), prices)
+    gappy = np.where(np.arange(10)[:, None] == 4, np.nan, prices)
+    np.testing.assert_array_equal(carried(gappy)[4], prices[3])
+    np.testing.assert_array_equal(np.delete(carried(gappy), 4, axis=0), np.delete(prices, 4, axis=0))

@@ -32,7 +32,7 @@ def plain_standard(raw, sectors):
 
 def plain_styles(view, members):
     """Raw styles by loops over columns of a frame of adjusted closes."""
-    prices = pd.DataFrame(view.adj_close[:, members]).ffill()
+    prices = pd.DataFrame(view.return_index()[:, members]).ffill()
     returns = prices.pct_change(fill_method=None).iloc[-252:]
     dollars = pd.DataFrame(view.close[:, members] * view.volume[:, members]).fillna(0.0)
     mean = returns.mean(axis=1)
@@ -102,7 +102,7 @@ def test_liquidity_does_not_repeat_size_whether_shares_are_known_or_not():
     panel = small_panel(seed=8)
     members = np.arange(40)
     for shares in (panel.assets.shares, np.full(40, NAN)):
-        other = hand_panel(panel.close, adj_close=panel.adj_close, volume=panel.volume, shares=shares)
+        other = hand_panel(panel.close, adj_close=view_at(panel).return_index(), volume=panel.quotes.volume, shares=shares)
         exposures = compute_exposures(view_at(other), members)
         assert abs(np.corrcoef(exposures.style("size"), exposures.style("liquidity"))[0, 1]) < 0.25
         assert exposures.style("liquidity").std() == pytest.approx(1.0)

@@ -58,9 +58,10 @@ def test_known_at_is_the_close_plus_the_vendors_delay():
 def test_a_view_is_slices_that_cannot_be_written_and_no_copies():
     panel = small_panel(n_assets=12, n_sessions=30)
     view = view_at(panel, 10)
-    for name in ("open", "close", "adj_close", "volume", "sessions", "known_at"):
-        array = getattr(view, name)
-        assert np.shares_memory(array, getattr(panel, name))
+    pairs = [(getattr(view, name), getattr(panel, name)) for name in ("sessions", "known_at")]
+    pairs += [(view.quotes.arrays()[name], array) for name, array in panel.quotes.arrays().items()]
+    for array, whole in pairs:
+        assert np.shares_memory(array, whole)
         with pytest.raises(ValueError):
             array[0] = array[1]
     derived = (view.total_returns(), view.overnight_returns(), view.intraday_returns(), view.dollar_volume(), view.market_cap())
@@ -78,10 +79,12 @@ def test_changing_every_datum_after_a_cut_leaves_the_view_bit_identical():
     print("seed 3")
     for row in (0, 5, 150, 318):
         a, b = view_at(panel, row), view_at(changed_after(panel, row, seed=row), row)
-        for name in ("sessions", "known_at", "open", "close", "adj_close", "volume", "delisting_index", "delisting_return"):
+        for name in ("sessions", "known_at", "delisting_index", "delisting_return"):
             assert getattr(a, name).tobytes() == getattr(b, name).tobytes()
+        assert {n: x.tobytes() for n, x in a.quotes.arrays().items()} == {n: x.tobytes() for n, x in b.quotes.arrays().items()}
         for name in (
             "total_returns",
+            "return_index",
             "overnight_returns",
             "intraday_returns",
             "dollar_volume",
@@ -136,9 +139,7 @@ def test_overnight_and_intraday_compound_to_the_total_return():
 def test_market_value_does_not_jump_at_a_split():
     splits = np.ones((3, 2))
     splits[1, 0] = 4.0
-    panel = hand_panel(
-        [[40.0, 9.0], [10.0, 9.0], [11.0, 9.0]], adj_close=[[10.0, 9], [10, 9], [11, 9]], splits=splits, shares=[5, NAN]
-    )
+    panel = hand_panel([[40.0, 9.0], [10.0, 9.0], [11.0, 9.0]], splits=splits, shares=[5, NAN])
     np.testing.assert_array_equal(view_at(panel).market_cap(), [[200, NAN], [200, NAN], [220, NAN]])
     assert panel.price_basis == "raw"
 
@@ -151,8 +152,8 @@ def test_a_long_table_in_any_order_becomes_a_dense_panel():
     assert panel.assets.asset_ids.tolist() == ["A", "B"]
     assert [str(s) for s in panel.sessions] == ["2014-01-02", "2014-01-03", "2014-01-06"]
     np.testing.assert_array_equal(panel.close, [[5.5, NAN], [NAN, 11.0], [6.5, NAN]])
-    np.testing.assert_array_equal(panel.volume, [[10, NAN], [NAN, 100], [20, NAN]])
-    assert panel.flags == {"assumed", "survivors_only", "total_return_adjusted"}
+    np.testing.assert_array_equal(panel.quotes.volume, [[10, NAN], [NAN, 100], [20, NAN]])
+    assert panel.flags == {"assumed", "survivors_only", "adjusted_prices", "dividends_inferred"}
     assert panel.assets.sectors.tolist() == ["unknown", "unknown"]
     assert panel.index_of(date(2014, 1, 6)) == 2
     assert refused(panel.index_of, date(2014, 1, 5)).code is Code.DATE_OUTSIDE_PANEL
@@ -192,6 +193,7 @@ def test_rows_that_cannot_be_prices_are_left_out_and_counted():
     ]
     panel = build_panel(long_table(ROWS + bad), None, new_york())
     assert dict(panel.notes) == {
+        "dividends_refused": 0,
         "rows_read": 11,
         "rows_not_prices": 6,
         "rows_untraded": 1,
@@ -256,10 +258,12 @@ def test_dated_delistings_are_read_from_the_metadata_and_refused_without_a_retur
 def test_a_panel_goes_to_long_tables_and_back():
     splits = np.ones((320, 40))
     splits[100, 1] = 2.0
-    for panel in (small_panel(seed=8), replace(small_panel(seed=8), splits=splits, price_basis="raw")):
+    plain = small_panel(seed=8)
+    for panel in (plain, replace(plain, quotes=replace(plain.quotes, splits=splits), price_basis="raw")):
         prices, meta = to_tables(panel)
         again = build_panel(prices, meta, panel.calendar, 60, panel.source, panel.price_basis)
-        assert replace(again, flags=panel.flags).content_hash() == panel.content_hash()
+        known = replace(panel.assets, currencies=again.assets.currencies)
+        assert replace(again, flags=panel.flags).content_hash() == replace(panel, assets=known).content_hash()
 
 
 # --- the record -------------------------------------------------------------------------------------------------
@@ -270,7 +274,7 @@ def test_the_content_hash_notices_any_change():
     seen = {panel.content_hash(), small_panel(seed=1, n_assets=12, n_sessions=30).content_hash()}
     nudged = panel.close.copy()
     nudged[29, 0] = np.nextafter(nudged[29, 0], 1e9)
-    seen.add(replace(panel, close=nudged).content_hash())
+    seen.add(replace(panel, quotes=replace(panel.quotes, close=nudged)).content_hash())
     seen.add(panel.with_flags(["synthetic"]).content_hash())
     seen.add(replace(panel, known_at=panel.known_at + np.timedelta64(1, "s")).content_hash())
     assert len(seen) == 5
@@ -282,7 +286,7 @@ def test_a_panel_that_contradicts_itself_is_not_made():
     backwards = panel.known_at.copy()
     backwards[3] = backwards[1]
     wrong = [
-        {"close": panel.close[:-1]},
+        {"quotes": panel.quotes.first_rows(29)},
         {"known_at": backwards},
         {"sessions": panel.sessions[::-1]},
         {"delisting_return": np.full(12, NAN), "delisting_index": np.zeros(12, dtype=np.int64)},
@@ -293,6 +297,6 @@ def test_a_panel_that_contradicts_itself_is_not_made():
             replace(panel, **fields)
     ids = np.array(["B", "A"])
     with pytest.raises(InvariantBroken):
-        AssetTable(ids, ids, ids, ids, np.zeros(2))
+        AssetTable(ids, ids, ids, ids, ids, ids, np.zeros(2))
     with pytest.raises(InvariantBroken):
-        AssetTable(np.sort(ids), ids, ids, ids, np.zeros(3))
+        AssetTable(np.sort(ids), ids, ids, ids, ids, ids, np.zeros(3))

@@ -40,7 +40,7 @@ def test_rows_and_flags_are_accounted_for(panel):
     assert panel.notes["rows_read"] == 4_069_837
     assert panel.notes["rows_not_prices"] <= 10
     assert panel.notes["rows_not_sessions"] == 0
-    assert panel.flags == {"assumed", "static_lookahead", "survivors_only", "total_return_adjusted"}
+    assert panel.flags == {"assumed", "static_lookahead", "survivors_only", "adjusted_prices", "dividends_inferred"}
     assert (panel.assets.sectors != "unknown").all()
 
 
@@ -49,8 +49,8 @@ def test_values_are_those_of_the_file(panel, real_data):
     for ticker, rows in table[table["volume"] > 0].groupby("ticker", observed=True):
         asset = panel.assets.tickers.tolist().index(ticker)
         at = np.searchsorted(panel.sessions, rows["date"].to_numpy().astype("datetime64[D]"))
-        for column in ("open", "close", "adj_close", "volume"):
-            np.testing.assert_array_equal(getattr(panel, column)[at, asset], rows[column].to_numpy().astype(float))
+        for column in ("open", "close", "volume"):
+            np.testing.assert_array_equal(getattr(panel.quotes, column)[at, asset], rows[column].to_numpy().astype(float))
         assert np.isfinite(panel.close[:, asset]).sum() == len(rows)
 
 

@@ -31,7 +31,7 @@ def test_equal_volumes_are_ordered_by_id():
 
 def test_the_young_the_stale_the_delisted_and_the_untraded_are_out():
     panel = market([9, 9, 9, 9, 1, 1], delistings={0: (11, -0.1)})
-    close, volume = panel.close.copy(), panel.volume.copy()
+    close, volume = panel.close.copy(), panel.quotes.volume.copy()
     close[:4, 1] = NAN  # 8 sessions of history
     close[10:, 2] = NAN  # no trade in the last 2
     volume[7:10, 3] = 0.0  # traded on 2 of the last 5
@@ -43,7 +43,7 @@ def test_the_young_the_stale_the_delisted_and_the_untraded_are_out():
 
 def test_volume_before_the_window_does_not_count():
     panel = market([1, 2, 3, 4])
-    volume = panel.volume.copy()
+    volume = panel.quotes.volume.copy()
     volume[:7, 0] = 100.0
     assert select_universe(view_at(hand_panel(panel.close, volume=volume)), RULE).members.tolist() == [1, 2, 3]
 

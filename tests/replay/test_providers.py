@@ -13,6 +13,7 @@ from crowdalpha.errors import InputRejected, InvariantBroken
 from crowdalpha.ids import RoundKey, Tournament
 from market.calendars import session_calendar
 from market.panel import AssetTable, PanelView, PointInTimePanel
+from market.quotes import Quotes
 from service.replay.crowd import Member, roster
 from service.replay.files import DAMAGES, HEADERS, damaged, write_csv
 from service.replay.providers.classic import ClassicArchive, ClassicInput, read_era
@@ -42,14 +43,23 @@ def random_panel(seed: int = SEED) -> PointInTimePanel:
     unknown = np.full(ASSETS, np.nan)
     closes_at = np.array([np.datetime64(calendar.close_at(s.astype(object)).replace(tzinfo=None), "s") for s in sessions])
     return PointInTimePanel(
-        assets=AssetTable(ids, ids.copy(), np.array([f"s{i % 7}" for i in range(ASSETS)]), np.full(ASSETS, "US"), unknown),
+        assets=AssetTable(
+            ids,
+            ids.copy(),
+            np.array([f"s{i % 7}" for i in range(ASSETS)]),
+            np.full(ASSETS, "US"),
+            np.full(ASSETS, "XNYS"),
+            np.full(ASSETS, "USD"),
+            unknown,
+        ),
         calendar=calendar,
         sessions=sessions,
         known_at=closes_at + np.timedelta64(3600, "s"),
-        open=close * (1.0 + 0.002 * rng.standard_normal(shape)),
-        close=close,
-        adj_close=close * 0.9,
-        volume=np.where(np.isfinite(close), rng.uniform(1e4, 1e6, shape), np.nan),
+        quotes=Quotes(
+            open=close * (1.0 + 0.002 * rng.standard_normal(shape)),
+            close=close,
+            volume=np.where(np.isfinite(close), rng.uniform(1e4, 1e6, shape), np.nan),
+        ),
         delisting_index=np.full(ASSETS, -1, dtype=np.int64),
         delisting_return=unknown.copy(),
         price_basis="split_adjusted",
@@ -172,16 +182,10 @@ def test_every_strategy_gives_one_usable_number_an_asset(panel: PointInTimePanel
 def test_no_strategy_sees_anything_after_its_instant(panel: PointInTimePanel, members: tuple[Member, ...]) -> None:
     """Change every price after the view's instant: nothing that was computed from the view changes."""
     cut = SESSIONS - 30
-    later = {name: getattr(panel, name).copy() for name in ("open", "close", "adj_close", "volume")}
+    later = {name: array.copy() for name, array in panel.quotes.arrays().items()}
     for array in later.values():
         array[cut:] *= np.random.default_rng(SEED).uniform(0.5, 2.0, array[cut:].shape)
-    changed = PointInTimePanel(
-        **{f: getattr(panel, f) for f in ("assets", "calendar", "sessions", "known_at", "delisting_index", "delisting_return")},
-        **later,
-        price_basis=panel.price_basis,
-        flags=panel.flags,
-        source=panel.source,
-    )
+    changed = replace(panel, quotes=Quotes(**later))
     positions = np.arange(ASSETS)
     files = []
     for world in (panel, changed):
@@ -194,7 +198,7 @@ def test_no_strategy_sees_anything_after_its_instant(panel: PointInTimePanel, me
 def test_momentum_is_the_return_from_a_year_to_a_month_ago(panel: PointInTimePanel) -> None:
     view, positions = view_before_last(panel), np.array([0, 7, 11])
     data = StrategyInput(view, positions, round_window(view, positions), np.random.default_rng(0))
-    prices = view.adj_close[:, positions]
+    prices = view.return_index()[:, positions]
     expected = prices[-22] / prices[-253] - 1.0
     np.testing.assert_allclose(momentum(data), expected, rtol=1e-14)
 
@@ -203,8 +207,8 @@ def test_a_window_fills_gaps_with_the_last_price_and_starts_with_the_first(panel
     view, positions = view_before_last(panel), np.array([3, 5])
     window = round_window(view, positions)
     offset = SESSIONS - WINDOW_SESSIONS
-    assert (window.closes[100 - offset : 104 - offset, 0] == view.adj_close[99, 3]).all()
-    assert (window.closes[: 200 - offset, 1] == view.adj_close[200, 5]).all()
+    assert (window.closes[100 - offset : 104 - offset, 0] == view.return_index()[99, 3]).all()
+    assert (window.closes[: 200 - offset, 1] == view.return_index()[200, 5]).all()
     assert (window.returns[: 200 - offset, 1] == 0.0).all()
     assert not window.closes.flags.writeable
 

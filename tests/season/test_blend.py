@@ -17,7 +17,7 @@ from crowdalpha.ids import RoundState, Tournament
 from service.blobs import Blobs
 from service.clock import SimulatedClock
 from service.context import Platform, build_platform
-from service.frames import get_book, get_frame
+from service.frames import get_book, get_frame, get_prepared
 from service.home import Home
 from service.store import fund, models, rounds, stakes
 from service.store.engine import Store
@@ -38,7 +38,7 @@ PAYING = {
     "resolutions": "SELECT * FROM resolutions",
     "transfers": "SELECT id, kind, at, hash FROM transfers",
     "files": "SELECT tournament, number, name, sha256 FROM round_artifacts"
-    " WHERE name IN ('predictions', 'weights', 'metamodel', 'target', 'contribution', 'models')",
+    " WHERE name IN ('prepared', 'weights', 'metamodel', 'target', 'contribution', 'models')",
 }
 WALK_FORWARD = {
     "metamodel.variant": "equal",
@@ -259,13 +259,14 @@ def test_contributions_equal_building_the_meta_model_again_without_each_model(pl
             found = json.loads(platform.blobs.get(files["contribution"]))["contribution_ppb"]
             frame = get_frame(connection, platform.blobs, record.key)
             book = get_book(connection, platform.blobs, record.key)
+            ranks = get_prepared(connection, platform.blobs, record.key).places.astype(np.float64)
             target = platform.blobs.get_array(files["target"])
             whole = vector_score(book.neutral, target)
             assert json.loads(platform.blobs.get(files["metascore"]))["metamodel_corr_ppb"] == round(whole * 1e9)
             assert set(found) == set(book.model_ids)
             for i, model_id in enumerate(book.model_ids):
                 kept = [j for j in range(len(book.model_ids)) if j != i]
-                without = build_meta_model(book.predictions[kept], book.weights[kept], frame.exposures).neutral
+                without = build_meta_model(ranks[kept], book.weights[kept], frame.exposures).neutral
                 assert found[model_id] / 1e9 == pytest.approx(whole - vector_score(without, target), abs=0.5e-9 + 1e-12)
 
 

@@ -232,13 +232,14 @@ def test_nothing_after_an_eras_evening_changes_its_universe_exposure_or_churn(
     for one in found["found"]["eras"]:
         two = known.get(one["date"])  # with half the market delisted a later date may lack a universe
         if panel.index_of(date.fromisoformat(one["session"])) <= cut:
-            assert {k: v for k, v in one["signal"].items() if k != "scores"} == {
-                k: v for k, v in two["signal"].items() if k != "scores"
-            }
+            for name in ("exposure_max", "churn", "neutral_churn", "retention", "turnover"):
+                # Not to the bit: a product's last bit depends on how many assets neighbouring dates bring into it.
+                assert one["signal"][name] == pytest.approx(two["signal"][name], abs=1e-12), name
+            assert one["signal"]["exposure_max_factor"] == two["signal"]["exposure_max_factor"]
             assert (one["universe"], one["covered"]) == (two["universe"], two["covered"])
             compared += 1
         if panel.index_of(date.fromisoformat(one["session"])) + 22 <= cut:
-            assert one["signal"]["scores"] == two["signal"]["scores"]
+            assert one["signal"]["scores"] == pytest.approx(two["signal"]["scores"], abs=1e-12)
             assert one["state"] == two["state"] == "scored"
     assert compared > 30
 

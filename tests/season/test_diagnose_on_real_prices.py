@@ -44,7 +44,7 @@ def diagnosed(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     for row in range(start, start + 5 * ERAS, 5):
         view = panel.as_of(to_instant(panel.known_at[row]))
         members = select_universe(view, UniverseRule()).members
-        closes = {str(panel.assets.tickers[m]): view.adj_close[-300:, m] for m in members}
+        closes = {str(panel.assets.tickers[m]): view.return_index()[-300:, m] for m in members}
         said = {ticker: example.momentum(path[np.isfinite(path)].tolist()) for ticker, path in closes.items()}
         files[str(panel.sessions[row])] = example.ranks({t: v for t, v in said.items() if v is not None})
     path = folder / "momentum.csv"
@@ -57,7 +57,7 @@ def test_the_first_examples_history_is_momentum(diagnosed: dict[str, Any], capsy
     assert run(["diagnose", str(diagnosed["path"]), "--home", str(diagnosed["home"].path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (len(found["eras"]), found["scored"], found["pending"], found["left_out"]) == (ERAS, ERAS, 0, 0)
-    assert found["flags"] == ["assumed", "static_lookahead", "survivors_only", "total_return_adjusted"]
+    assert found["flags"] == ["adjusted_prices", "assumed", "dividends_inferred", "static_lookahead", "survivors_only"]
     assert found["factors"][0]["name"] == "momentum"
     assert found["factors"][0]["signal"]["mean"] > 0.9
     assert found["coverage_mean"] > 0.98

@@ -43,7 +43,7 @@ def rows_of(panel: PointInTimePanel) -> list[int]:
 
 def momentum(panel: PointInTimePanel, row: int, members: np.ndarray) -> np.ndarray:
     """Price a month ago over price a year ago, as known on the evening of ``row``."""
-    prices = panel.adj_close
+    prices = panel.as_of(to_instant(panel.known_at[-1])).return_index()
     return np.nan_to_num(prices[row - 21, members] / prices[row - 252, members] - 1.0)
 
 

@@ -40,12 +40,16 @@ def end_of(panel: PointInTimePanel, row: int = -1):
     return panel.as_of(pd.Timestamp(panel.known_at[row]).tz_localize("UTC").to_pydatetime())
 
 
+def index_of(panel: PointInTimePanel) -> np.ndarray:
+    return end_of(panel).return_index()
+
+
 def by_pandas(panel: PointInTimePanel, asset: int, market: pd.Series) -> dict[str, float]:
     """A selection of features of one asset, from its own adjusted prices."""
-    price = pd.Series(panel.adj_close[:, asset]).ffill()
+    price = pd.Series(index_of(panel)[:, asset]).ffill()
     r = price.pct_change()
     log = np.log(price)
-    dollars = pd.Series(panel.close[:, asset] * panel.volume[:, asset]).fillna(0.0)
+    dollars = pd.Series(panel.close[:, asset] * panel.quotes.volume[:, asset]).fillna(0.0)
     beta = np.cov(r.tail(252), market.tail(252), ddof=0)[0, 1] / market.tail(252).var(ddof=0)
     impact = (r.abs() / dollars.where(dollars > 0)).tail(21)
     return {
@@ -69,7 +73,7 @@ def test_features_equal_their_definition_asset_by_asset():
     panel = walk()
     members = np.arange(1, 60)
     names, values = raw_features(end_of(panel), members)
-    market = pd.DataFrame(panel.adj_close[:, 1:]).ffill().pct_change().fillna(0.0).mean(axis=1)
+    market = pd.DataFrame(index_of(panel)[:, 1:]).ffill().pct_change().fillna(0.0).mean(axis=1)
     for i, asset in enumerate(members.tolist()):
         for name, expected in by_pandas(panel, asset, market).items():
             assert values[i, names.index(name)] == pytest.approx(expected, rel=1e-9, abs=1e-12), name
@@ -104,12 +108,12 @@ def test_features_do_not_see_past_their_instant():
     changed = walk()
     future = np.array(changed.close)
     future[301:] = np.where(np.isnan(future[301:]), np.nan, future[301:] * 1e6)
-    other = hand_panel(future, open_=np.array(changed.open), volume=np.array(changed.volume))
+    other = hand_panel(future, open_=np.array(changed.quotes.open), volume=np.array(changed.quotes.volume))
     members = np.arange(1, 60)
     first, second = (live_era(end_of(p, 300), members, SECRET, "e") for p in (panel, other))
     assert first.ids == second.ids
     assert np.array_equal(first.features, second.features)
-    shorter = hand_panel(panel.close[:301], open_=panel.open[:301], volume=panel.volume[:301])
+    shorter = hand_panel(panel.close[:301], open_=panel.quotes.open[:301], volume=panel.quotes.volume[:301])
     assert np.array_equal(live_era(end_of(shorter), members, SECRET, "e").features, first.features)
 
 

@@ -179,6 +179,14 @@ def test_neutralize_refuses_what_it_cannot_match():
         assert refusal.value.code is Code.SCORE_INPUT_INVALID
 
 
+@pytest.mark.parametrize("proportion", [np.nan, np.inf])
+def test_neutralize_refuses_a_proportion_that_is_no_number(proportion):
+    predictions, _, _, _, factors = draw(np.random.default_rng(SEED))
+    with pytest.raises(InputRejected) as refusal:
+        neutralize(predictions, factors, proportion)
+    assert refusal.value.code is Code.VALUE_NOT_FINITE
+
+
 def test_public_names_are_what_they_say():
     assert all(callable(getattr(signals, name)) or name.endswith("_FORMAT") for name in signals.__all__)
     with pytest.raises(AttributeError):

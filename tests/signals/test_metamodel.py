@@ -70,6 +70,18 @@ def test_models_without_weight_have_no_say():
     assert np.array_equal(crowd.raw, build_meta_model(signals[kept], weights[kept], exposures).raw)
 
 
+def test_signals_that_cancel_are_no_opinion():
+    signals, _, exposures = draw(3)
+    mirrored = np.concatenate([signals, 1.0 - signals])
+    crowd = build_meta_model(mirrored, np.array([1.0, 2.0, 3.0, 1.0, 2.0, 3.0]), exposures)
+    assert not crowd.raw.any()
+    assert not crowd.neutral.any()
+    target = np.random.default_rng(3).normal(size=200)
+    pair = contributions(mirrored[[0, 3]], np.array([2.0, 2.0]), exposures, target)
+    alone = contributions(mirrored[[0]], np.array([2.0]), exposures, target)[0]
+    assert pair == pytest.approx([alone, -alone], abs=1e-12)  # each harms by what the other says alone
+
+
 @pytest.mark.parametrize("m", [0, 3])
 def test_without_stakes_the_meta_model_is_silent(m):
     crowd = build_meta_model(np.full((m, 50), 0.5), np.zeros(m), np.ones((50, 2)))

@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 from numerai_tools import scoring
 
+from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, InvariantBroken
-from signals.prepared import PreparedRound, manifest_of, prepare_round, score_prepared
+from signals.prepared import PreparedRound, prepare_round, score_prepared
 from signals.scores import score_kinds
 
 KINDS = ("corr", "mmc", "bmc", "fnc", "neutral_corr", "neutral_mmc", "alpha", "mpc")
@@ -144,16 +145,50 @@ def test_paying_scores_are_the_same_bits_with_any_number_of_blas_threads() -> No
     assert len(found.pop()) == hashlib.sha256().digest_size * 2
 
 
-def test_stored_arrays_give_the_round_back_and_a_changed_one_is_noticed() -> None:
+def test_stored_arrays_give_the_round_back_and_a_missing_one_is_noticed() -> None:
     data = a_round(37)
     prepared = prepared_of(data)
     arrays = prepared.to_arrays()
     assert arrays["places"].dtype == np.uint16
-    manifest = manifest_of(arrays)
-    again = PreparedRound.from_arrays(arrays, manifest)
+    again = PreparedRound.from_arrays(arrays)
     for kind, values in score_prepared(prepared, data["target"]).items():
         assert score_prepared(again, data["target"])[kind].tobytes() == values.tobytes()
-    changed = {**arrays, "places": arrays["places"].copy()}
-    changed["places"][0, 0] += 1
-    with pytest.raises(InvariantBroken):
-        PreparedRound.from_arrays(changed, manifest)
+    for broken in ({**arrays, "extra": arrays["places"]}, {k: v for k, v in arrays.items() if k != "gauss_table"}):
+        with pytest.raises(InvariantBroken):
+            PreparedRound.from_arrays(broken)
+
+
+def test_a_round_without_models_has_no_scores() -> None:
+    data = a_round(38)
+    empty = prepared_of(data | {"predictions": np.empty((0, 200)), "stakes": np.empty(0)})
+    assert {kind: values.size for kind, values in score_prepared(empty, data["target"]).items()} == dict.fromkeys(KINDS, 0)
+
+
+def test_what_features_leave_tied_stays_tied() -> None:
+    """Dummies alone leave whole groups of equal values; their residuals differ by rounding, and the ranks must not see it."""
+    rng = np.random.default_rng(39)
+    data = a_round(39, models=40)
+    data["predictions"] = np.round(data["predictions"], 1)
+    data["features"] = np.eye(3)[rng.integers(0, 3, 200)]
+    places = prepared_of(data).feature_places
+    groups = data["features"].argmax(axis=1)
+    for row, values in zip(places, data["predictions"], strict=True):
+        for group in range(3):
+            inside = groups == group
+            assert len(np.unique(row[inside])) == len(np.unique(values[inside]))
+
+
+def test_a_meta_model_that_exposures_explain_wholly_has_no_opinion() -> None:
+    data = a_round(40)
+    order = np.argsort(np.argsort(data["meta_model"]))
+    gauss = prepared_of(data).tables.gauss[2 * order + 2]
+    data["exposures"] = np.column_stack([gauss * (1 + 1e-13), data["exposures"]])
+    assert (score_prepared(prepared_of(data), data["target"], ["neutral_mmc"])["neutral_mmc"] == 0.0).all()
+
+
+def test_an_infinite_target_is_refused_without_a_warning() -> None:
+    data = a_round(41)
+    data["target"][3] = np.inf
+    with pytest.raises(InputRejected) as refused:
+        score_prepared(prepared_of(a_round(41)), data["target"])
+    assert refused.value.code is Code.VALUE_NOT_FINITE

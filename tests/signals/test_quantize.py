@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from crowdalpha.errors import InvariantBroken
-from signals.quantize import retention_ppb, score_ppb
+from signals.quantize import retention_ppb, score_ppb, scores_ppb
 
 
 def by_decimal(value: float) -> int:
@@ -23,7 +23,10 @@ def test_rounding_is_half_even_and_exact():
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
     halves = ((rng.integers(-(2**20), 2**20, 500) + 0.5) * 2.0**-9).tolist()
-    for value in [*rng.normal(0, 0.05, 2000).tolist(), *halves, 0.0, -0.0, 1.0, -1.0, 5e-324]:
+    values = [*rng.normal(0, 0.05, 2000).tolist(), *halves, 0.0, -0.0, 1.0, -1.0, 5e-324, 1.5e18, -(2.0**70)]
+    middles = ((rng.integers(-(10**9), 10**9, 2000) + 0.5) / 1e9).tolist()  # next to a middle, on either side of it
+    assert scores_ppb(np.array(values + middles)) == [by_decimal(value) for value in values + middles]
+    for value in values:
         assert score_ppb(value) == by_decimal(value)
         assert score_ppb(-value) == -score_ppb(value)
     assert (score_ppb(2.0**-9 * 0.5), type(score_ppb(0.25))) == (976562, int)  # 976562.5 goes to the even neighbour
@@ -35,6 +38,8 @@ def test_what_is_no_number_never_becomes_money(value):
         score_ppb(value)
     with pytest.raises(InvariantBroken):
         retention_ppb(value)
+    with pytest.raises(InvariantBroken):
+        scores_ppb(np.array([0.25, value]))
 
 
 @pytest.mark.parametrize("value", [-1e-9, 1.0000001])

@@ -18,6 +18,8 @@ from crowdalpha.errors import InputRejected
 from market.ranks import tie_kept_rank
 from signals.quantize import score_ppb
 from signals.scores import corr, mmc, neutral_corr, neutral_mmc, score_kinds
+from signals.sides import NEEDS
+from signals.similarity import cwmm
 
 KINDS = ("corr", "mmc", "neutral_corr", "neutral_mmc")
 ANSWERS = json.loads((Path(__file__).parents[1] / "answers" / "scores.json").read_text())["cases"]
@@ -267,3 +269,71 @@ def test_order_of_assets_and_models_leaves_the_published_integers():
         assets, models = rng.permutation(300), rng.permutation(6)
         again = score_kinds(KINDS, predictions[models][:, assets], target[assets], meta[assets], exposures[assets])
         assert {k: [score_ppb(s) for s in v[np.argsort(models)]] for k, v in again.items()} == published
+
+
+ALL = tuple(NEEDS)
+
+
+def draw_all(rng: np.random.Generator, m: int = 3, n: int = 150) -> dict[str, np.ndarray]:
+    """Inputs of every kind."""
+    predictions, meta, exposures, target = draw(rng, m, n)
+    sides = {"benchmark": rng.normal(size=n), "features": rng.normal(size=(n, 3))}
+    sides |= {"sample_weights": rng.uniform(0.5, 2, n), "stakes": rng.uniform(1, 9, m)}
+    return {"predictions": predictions, "target": target, "meta_model": meta, "exposures": exposures, **sides}
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+@pytest.mark.parametrize("m", [0, 1, 2])
+def test_few_assets_and_no_model_are_ordinary(m, n):
+    rng = np.random.default_rng([10, m, n])
+    sides = {"meta_model": (n,), "exposures": (n, 2), "benchmark": (n,), "features": (n, 2)}
+    given = {name: rng.normal(size=shape) for name, shape in sides.items()}
+    given |= {"sample_weights": rng.uniform(0.5, 2, n), "stakes": rng.uniform(1, 9, m)}
+    found = score_kinds(ALL, rng.normal(size=(m, n)), rng.normal(size=n), **given)
+    for kind in ALL:
+        assert found[kind].shape == (m,)
+        assert np.isfinite(found[kind]).all()
+    if n <= 3:
+        assert (found["neutral_corr"] == 0.0).all()  # an intercept and two factors explain three assets
+
+
+@pytest.mark.parametrize("size", [1e-320, 1e-200, 1e-90, 1e90])
+def test_correlations_do_not_feel_the_unit_of_a_target(size):
+    given = draw_all(np.random.default_rng(11))
+    given["target"] = given["target"] - 0.4  # so that no bins are seen in it
+    plain = score_kinds(ALL, **given)
+    found = score_kinds(ALL, **{**given, "target": given["target"] * size})
+    assert all(np.isfinite(found[kind]).all() for kind in ALL)
+    # The least numbers have few digits of their own: 1e-320 has four.
+    slack = 1e-2 if size < 1e-300 else TOLERANCE
+    for kind in ("corr", "fnc", "neutral_corr"):
+        assert found[kind] == pytest.approx(plain[kind], abs=slack)
+    predictions, exposures, target = (given[name] for name in ("predictions", "exposures", "target"))
+    cut = [neutral_corr(predictions, exposures, t, top_bottom=20) for t in (target, target * size)]
+    alike = [cwmm(predictions, t) for t in (target, target * size)]
+    for one, other in (cut, alike):
+        assert one == pytest.approx(other, abs=slack)
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, 1e300])
+@pytest.mark.parametrize("side", ["target", "exposures", "sample_weights", "stakes"])
+def test_what_has_no_square_is_refused_where_it_counts_as_it_is(side, bad):
+    given = draw_all(np.random.default_rng(12))
+    given[side] = given[side].copy()
+    given[side].flat[1] = bad
+    with pytest.raises(InputRejected) as refusal:
+        score_kinds(ALL, **given)
+    assert refusal.value.code is (Code.SCORE_INPUT_INVALID if side == "stakes" else Code.VALUE_NOT_FINITE)
+
+
+def test_books_that_cancel_are_no_portfolio():
+    rng = np.random.default_rng(13)
+    given = draw_all(rng, 4, 300)
+    a, b = given["predictions"][:2]
+    given |= {"predictions": np.array([a, -a, b, -b]), "stakes": np.array([2.0, 2.0, 3.0, 3.0])}
+    assert (score_kinds(("mpc",), **given)["mpc"] == 0.0).all()
+    given["stakes"] = np.array([2.0, 2.0, 3.0, 2.999])
+    nearly = score_kinds(("mpc",), **given)["mpc"]
+    given["stakes"] = np.array([0.0, 0.0, 1.0, 0.0])
+    # The less there is of a portfolio, the more a stake adds to it: of 9.999 only 0.001 is left.
+    assert nearly == pytest.approx(score_kinds(("mpc",), **given)["mpc"] * 9999.0, rel=1e-6, abs=1e-9)

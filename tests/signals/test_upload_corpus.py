@@ -7,9 +7,22 @@ import numpy as np
 import pytest
 
 from crowdalpha.errors import FINDINGS_SHOWN_MAX
-from signals.parse import SIGNALS_FORMAT
+from signals.parse import CLASSIC_FORMAT, SIGNALS_FORMAT
 from signals.submission import Verdict, judge
-from tests.corpus.uploads import CLEAN, SCORING, TICKERS, UNIVERSE, UPLOADS, Upload, text, value_of, with_id, with_value
+from tests.corpus.uploads import (
+    CLASSIC_IDS,
+    CLEAN,
+    SCORING,
+    TICKERS,
+    UNIVERSE,
+    UPLOADS,
+    Upload,
+    rows,
+    text,
+    value_of,
+    with_id,
+    with_value,
+)
 
 
 def verdict_of(upload: Upload) -> Verdict:
@@ -58,6 +71,28 @@ def test_findings_are_capped_and_counted_and_refusals_come_first():
     assert verdict.findings_total >= 5000
     assert verdict.findings[0].refuses
     assert "value_not_finite" in {f.code.value for f in verdict.findings}
+
+
+@pytest.mark.parametrize(
+    ("fmt", "header", "universe"), [(SIGNALS_FORMAT, "ticker,signal", TICKERS), (CLASSIC_FORMAT, "id,prediction", CLASSIC_IDS)]
+)
+def test_file_that_names_too_little_is_told_what_it_lacks(fmt, header, universe):
+    sent = universe[:90]
+    verdict = judge(text(rows(sent), header=header), fmt, universe, SCORING)
+    assert not verdict.accepted
+    assert verdict.findings[0].refuses
+    named = [f.value for f in verdict.findings if f.code.value == "id_missing" and not f.refuses]
+    assert named == list(universe[90:])
+    enough = judge(text(rows(universe), header=header), fmt, universe, SCORING)
+    assert (enough.accepted, enough.findings) == (True, ())
+
+
+def test_missing_identifiers_crowd_out_no_refusal():
+    lines = ["T000,nan", *rows(("T001", "T002"))]
+    many = tuple(f"T{i:03d}" for i in range(500))
+    verdict = judge(text(lines), SIGNALS_FORMAT, many, SCORING)
+    assert [f.code.value for f in verdict.findings[:2]] == ["rows_too_few", "value_not_finite"]
+    assert len(verdict.findings) == FINDINGS_SHOWN_MAX < verdict.findings_total
 
 
 def test_signal_is_ranked_on_the_universe_with_gaps_in_the_middle():

@@ -107,6 +107,21 @@ def test_the_previous_selection_skips_rounds_without_one(stage):
         assert submissions.previous_selected(connection, "nobody", third) is None
 
 
+def test_earlier_selections_come_latest_first_and_no_more_than_asked(stage):
+    store, alpha, beta, keys = stage
+    fourth = round_record(4, Tournament.SIGNALS, RoundState.OPEN)
+    with store.write() as connection:
+        rounds.add_round(connection, fourth)
+        add = lambda *a, **k: submissions.add_submission(connection, submission(*a, **k))  # noqa: E731
+        # In another order than that of the rounds: a file for an earlier round may be committed later.
+        kept = {key.number: add(key, alpha, f"c{key.number}") for key in (keys[1], keys[2], keys[0])}
+        add(keys[2], beta, "b3")
+        add(fourth.key, alpha, "c4")
+        earlier = lambda count: submissions.earlier_selected(connection, alpha.id, fourth.key, count)  # noqa: E731
+        assert earlier(2) == [kept[3], kept[2]]
+        assert earlier(9) == [kept[3], kept[2], kept[1]]
+
+
 def test_an_upload_for_no_round_is_refused_by_the_key(stage):
     store, alpha, _, _ = stage
     with pytest.raises(IntegrityError), store.write() as connection:

@@ -16,7 +16,7 @@ def momentum(data: StrategyInput, sessions: int = 252, skip_sessions: int = 21) 
 
 def momentum_at(view: PanelView, members: IntArray) -> FloatArray:
     """Return :func:`momentum` from a view alone, (assets,) float64: two rows of its prices are read, not a year."""
-    prices = view.adj_close[-WINDOW_SESSIONS:]
+    prices = view.return_index()[-WINDOW_SESSIONS:]
     ends = prices[[0, -22]][:, members]
     gaps = np.flatnonzero(np.isnan(ends).any(axis=0))
     if gaps.size:

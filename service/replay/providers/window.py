@@ -92,12 +92,12 @@ def round_window(view: PanelView, members: IntArray) -> RoundWindow:
     InputRejected
         ``history_too_short`` if the view holds less than a year.
     """
-    if view.adj_close.shape[0] < WINDOW_SESSIONS:
+    if len(view.sessions) < WINDOW_SESSIONS:
         raise InputRejected(Code.HISTORY_TOO_SHORT, f"A round needs {WINDOW_SESSIONS} sessions of prices before it opens.")
     prices = slice(-WINDOW_SESSIONS, None)
     moves = slice(1 - WINDOW_SESSIONS, None)
     return RoundWindow(
-        closes=readonly(filled(view.adj_close[prices][:, members])),
+        closes=readonly(filled(view.return_index()[prices][:, members])),
         returns=readonly(np.nan_to_num(view.total_returns()[moves][:, members])),
         overnight=readonly(np.nan_to_num(view.overnight_returns()[moves][:, members])),
         intraday=readonly(np.nan_to_num(view.intraday_returns()[moves][:, members])),

@@ -1,0 +1,75 @@
+"""What a close prepared comes back as it was, mapped into memory; a changed file is never read.
+
+Method: round trips through the stored files of a small platform, and damage done by hand.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import InvariantBroken, Unavailable
+from service.context import Platform
+from service.frames import get_prepared, put_prepared
+from service.store import rounds
+from signals.prepared import PreparedRound, prepare_round, score_prepared
+from tests.builders.platforms import SIGNALS_OPEN, TICKERS, serve_small
+
+SEED = 4_711
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A platform whose second signals round is open and has nothing prepared."""
+    served = serve_small(tmp_path_factory.mktemp("frames") / "home")
+    yield served.platform
+    served.platform.store.dispose()
+
+
+def a_prepared_round() -> PreparedRound:
+    print(f"seed {SEED}")
+    rng = np.random.default_rng(SEED)
+    n = len(TICKERS)
+    return prepare_round(rng.random((3, n)), sorted(TICKERS), ["a", "b", "c"], rng.standard_normal((n, 2)), rng.random(n))
+
+
+def keep(platform: Platform, prepared: PreparedRound) -> None:
+    files = put_prepared(platform.blobs, prepared)
+    with platform.store.write() as connection:
+        for name, sha in files.items():
+            rounds.set_artifact(connection, SIGNALS_OPEN, name, sha)
+
+
+def test_a_round_that_has_not_closed_has_nothing_prepared(platform: Platform) -> None:
+    with platform.store.read() as connection, pytest.raises(Unavailable) as refused:
+        get_prepared(connection, platform.blobs, SIGNALS_OPEN)
+    assert refused.value.code is Code.ROUND_STATE
+
+
+def test_what_was_prepared_comes_back_as_memory_maps_and_scores_the_same_bits(platform: Platform) -> None:
+    made = a_prepared_round()
+    keep(platform, made)
+    with platform.store.read() as connection:
+        back = get_prepared(connection, platform.blobs, SIGNALS_OPEN)
+    assert isinstance(back.places, np.memmap)
+    assert back.places.dtype == np.uint16
+    assert {n: a.tobytes() for n, a in back.to_arrays().items()} == {n: a.tobytes() for n, a in made.to_arrays().items()}
+    target = np.linspace(0, 1, len(TICKERS)).round(1)
+    for kind, values in score_prepared(made, target).items():
+        assert score_prepared(back, target)[kind].tobytes() == values.tobytes()
+
+
+def test_a_changed_file_of_a_prepared_round_is_never_read(platform: Platform) -> None:
+    made = a_prepared_round()
+    keep(platform, made)
+    path = platform.blobs.path(platform.blobs.put_array(made.places))
+    whole = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    try:
+        with platform.store.read() as connection, pytest.raises(InvariantBroken) as refused:
+            get_prepared(connection, platform.blobs, SIGNALS_OPEN)
+        assert refused.value.code is Code.BLOB_BROKEN
+    finally:
+        path.write_bytes(whole)
