@@ -187,7 +187,7 @@ class EraScorer:
             told = "Returns of too small a part of the universe are known; the date has no score."
             remarks.append(Finding(Code.MARKET_COVERAGE, told, line, refuses=False))
         session = to_date(self.panel.sessions[era.at.row])
-        scores = [{}, {}] if target is None else self._scores(session, era.members, ranks, target, exposures)
+        scores = [{}, {}] if target is None else self._scores(session, measure, target, exposures)
         signal, of_example = (self._signal_era(scores[i], exposures.names, measure.factors[i], changes[i]) for i in range(2))
         covered = era.covered
         eraline = EraLine(
@@ -208,16 +208,15 @@ class EraScorer:
             return EraState.HELD, None
         return EraState.SCORED, neutral_target(returns, exposures, terms.bin_shares_percent, basis)
 
-    def _scores(
-        self, session: date, members: IntArray, ranks: FloatArray, target: FloatArray, exposures: Exposures
-    ) -> list[dict[str, float]]:
+    def _scores(self, session: date, measure: EraMeasure, target: FloatArray, exposures: Exposures) -> list[dict[str, float]]:
         """Return the scores of signal and example: the terms' kinds, and what the signal adds to the example."""
         meta = self.meta_models.get(session)
-        meta = None if meta is None else meta[members]
+        meta = None if meta is None else meta[measure.members]
         if meta is not None and np.mean(~np.isnan(meta) & ~np.isnan(target)) < OVERLAP_MIN:
             meta = None
         alone = [k for k in self.terms.scoring.kinds if "meta_model" not in NEEDS[k]]
-        found = era_scores((*alone, AGAINST_EXAMPLE), ranks, target, exposures.values, ranks[1])
+        ranks = measure.ranks
+        found = era_scores((*alone, AGAINST_EXAMPLE), ranks, target, exposures.values, ranks[1], measure.basis)
         if meta is not None:
             beside = [k for k in self.terms.scoring.kinds if k not in alone]
             found |= score_kinds(beside, ranks, target, meta, exposures.values)

@@ -154,7 +154,12 @@ def measure_era(ranks: FloatArray, members: IntArray, exposures: FloatArray) -> 
 
 
 def era_scores(
-    kinds: Sequence[str], ranks: FloatArray, target: FloatArray, exposures: FloatArray, benchmark: FloatArray
+    kinds: Sequence[str],
+    ranks: FloatArray,
+    target: FloatArray,
+    exposures: FloatArray,
+    benchmark: FloatArray,
+    basis: FloatArray | None = None,
 ) -> dict[str, FloatArray]:
     """Score m signals in one era, as :func:`signals.scores.score_kinds` does, which would rank them once for each input.
 
@@ -169,6 +174,8 @@ def era_scores(
     exposures : (n, k) float64
     benchmark : (n,) float64
         What ``bmc`` is measured against.
+    basis : (n, rank) float64, optional
+        As in :class:`EraMeasure`; spares another one if the whole target is known.
 
     Returns
     -------
@@ -178,7 +185,8 @@ def era_scores(
     require_overlap(~np.isnan(target), OVERLAP_MIN)
     sides = Sides(exposures=exposures, benchmark=benchmark)
     names = np.empty(len(ranks), dtype=np.str_), np.empty(len(at), dtype=np.str_)
-    return score_prepared(prepare(ranks, at, *names, sides, kinds), target[at], kinds)
+    rows = np.ascontiguousarray(basis.T) if basis is not None and len(at) == len(target) else None
+    return score_prepared(prepare(ranks, at, *names, sides, kinds, basis=rows), target[at], kinds)
 
 
 def factor_correlations(vectors: FloatArray, exposures: FloatArray) -> FloatArray:

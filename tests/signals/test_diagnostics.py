@@ -50,10 +50,13 @@ def an_era(seed, n=300, factors=6):
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_scores_equal_the_frame_and_the_library(seed):
     print(f"seed {seed}")
-    _, exposures, ranks, target = an_era(seed)
+    members, exposures, ranks, target = an_era(seed)
     if seed == 3:
         target[np.random.default_rng(seed).random(len(target)) < 0.1] = np.nan
     found = era_scores(KINDS, ranks, target, exposures, ranks[1])
+    spared = era_scores(KINDS, ranks, target, exposures, ranks[1], measure_era(ranks, members, exposures).basis)
+    for kind in KINDS:
+        np.testing.assert_allclose(spared[kind], found[kind], rtol=0, atol=1e-12, err_msg=kind)
     index = pd.Index([f"a{i:04d}" for i in range(len(target))])
     p = pd.DataFrame(ranks.T, index=index, columns=["own", "example"])
     t = pd.Series(target, index=index, name="target")
