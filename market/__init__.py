@@ -6,8 +6,10 @@ when it is imported; the function that needs one does.
 
 from market.arrays import BoolArray, DateArray, FloatArray, IntArray, StrArray, readonly
 from market.calendars import SessionCalendar, session_calendar
+from market.edits import Edit, edit_after
 from market.exposure_history import exposure_history
 from market.exposures import DEFAULT_STYLES, Exposures, compute_exposures
+from market.leakage import Cache, Leak, LeakReport, find_leaks, of_view
 from market.panel import NOT_DELISTED, AssetTable, PanelView, PointInTimePanel, build_panel
 from market.pivot import to_tables
 from market.projection import orthonormal_basis, project_out, residualize
@@ -21,10 +23,14 @@ __all__ = [
     "NOT_DELISTED",
     "AssetTable",
     "BoolArray",
+    "Cache",
     "DateArray",
+    "Edit",
     "Exposures",
     "FloatArray",
     "IntArray",
+    "Leak",
+    "LeakReport",
     "PanelView",
     "PointInTimePanel",
     "SessionCalendar",
@@ -35,13 +41,16 @@ __all__ = [
     "build_panel",
     "compute_exposures",
     "coverage",
+    "edit_after",
     "exposure_history",
+    "find_leaks",
     "five_bins",
     "forward_returns",
     "gaussianize",
     "generate_market",
     "mean_places",
     "neutral_target",
+    "of_view",
     "oracle_scores",
     "orthonormal_basis",
     "project_out",

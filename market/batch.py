@@ -7,7 +7,9 @@ Two instants belong to each row: ``dates``, the session that it is about, and ``
 something else of a date that was known before is a revision: it is added, and the former row stays.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -66,6 +68,14 @@ class PriceRows:
     def take(self, chosen: BoolArray | IntArray) -> "PriceRows":
         """Return the rows that a mask or positions choose."""
         return replace(self, **{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
+
+    @staticmethod
+    def empty() -> "PriceRows":
+        """Return no rows."""
+        number, text = np.empty(0), np.empty(0, dtype=np.str_)
+        day, instant = np.empty(0, dtype="datetime64[D]"), np.empty(0, dtype="datetime64[us]")
+        whole = np.empty(0, dtype=np.int64)
+        return PriceRows(whole, text, day, number, number, number, number, number, text, instant)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,6 +151,15 @@ class PriceBatch:
     def __post_init__(self) -> None:
         if self.price_basis not in PRICE_BASES:
             raise InvariantBroken(Code.INTERNAL, f"There is no price basis {self.price_basis[:40]!r}.")
+
+
+Rows = TypeVar("Rows", PriceRows, EventRows)
+
+
+def join_rows(parts: Sequence[Rows]) -> Rows:
+    """Return rows of one kind, of which there is at least one part, one after the other."""
+    kind = type(parts[0])
+    return kind(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(kind)})
 
 
 def _check_lengths(columns: PriceRows | EventRows) -> None:

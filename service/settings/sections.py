@@ -44,6 +44,18 @@ class MarketSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class VendorsSettings:
+    """Table ``vendors``."""
+
+    requests_per_second: float = _bounded(0, 1_000)
+    part_tickers: int = _bounded(1, 50)
+    attempts_max: int = _bounded(1, 20)
+    timeout_seconds: int = _bounded(1, 600)
+    overlap_sessions: int = _bounded(1, 250)
+    restatement_min: float = _bounded(0, 1)
+
+
+@dataclass(frozen=True, slots=True)
 class UniverseSettings:
     """Table ``universe``."""
 
@@ -165,6 +177,7 @@ class Settings:
     config_dir: Path
     database: DatabaseSettings
     market: MarketSettings
+    vendors: VendorsSettings
     universe: UniverseSettings
     tournaments: TournamentsSettings
     scoring: ScoringSettings

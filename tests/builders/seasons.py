@@ -1,13 +1,10 @@
 """Small seasons for tests: a synthetic market of 160 stocks, a dozen weeks, the whole crowd, in a few seconds."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from market.panel import PointInTimePanel
 from market.synthetic import SyntheticSpec, generate_market
@@ -48,24 +45,3 @@ def play_small(
     # Without the oracle: everybody here is honest, so that no file can depend on the future.
     members = roster(panel.source, seed)
     return home, play(home, small_settings(overrides), panel, first, last, seed, members=members)
-
-
-def altered_after(panel: PointInTimePanel, cut: date, how: str, seed: int = 0) -> PointInTimePanel:
-    """Return the panel with every price after ``cut`` replaced: ``nan``, ``million``, ``shuffle`` or ``noise``."""
-    row = int(np.searchsorted(panel.sessions, np.datetime64(cut, "D"), side="right"))
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(panel.close.shape[1])
-    changed = {}
-    for name, before in panel.quotes.arrays().items():
-        values = np.array(before)
-        later = values[row:]
-        if how == "nan":
-            later[:] = np.nan
-        elif how == "million":
-            later *= 1e6
-        elif how == "shuffle":
-            later[:] = later[:, order]
-        else:
-            later *= np.exp(rng.normal(0.0, 0.3, later.shape))
-        changed[name] = values
-    return replace(panel, quotes=replace(panel.quotes, **changed))

@@ -99,3 +99,10 @@ def test_every_kind_of_the_score_frame_has_its_formula(tmp_path: Path) -> None:
         previous_sample_weights=other,
     )
     assert set(frame.columns) == score_headings()
+
+
+def test_every_finding_about_a_vendor_s_answer_is_explained() -> None:
+    from service.vendors.source import FindingKind
+
+    page = (DOCS / "guides" / "operator.md").read_text(encoding="utf-8")
+    assert [kind.value for kind in FindingKind if f"| `{kind.value}` |" not in page] == []

@@ -1,0 +1,180 @@
+"""The panel of a home's stored market data: all datasets together, on the joint calendar of their exchanges.
+
+1. Read the price files of the years asked for, the events, and the newest table of assets of each dataset.
+2. The assets of all datasets, sorted, are the panel's. A ticker that two datasets use is told apart by its country.
+3. :func:`market.assemble.assemble` puts rows and events in their places.
+4. The flags of all datasets are the panel's; its price basis is the most adjusted one among theirs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import Unavailable
+from market.arrays import FloatArray, IntArray, StrArray
+from market.assemble import Setting, StoredEvents, StoredRows, assemble
+from market.batch import PRICE_BASES, RAW
+from market.calendars import SessionCalendar, session_calendar, to_date
+from market.panel import UNKNOWN, AssetTable, PointInTimePanel
+from service.pricestore import NUMBERS, PriceStore, instants
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CALENDAR_MARGIN_DAYS = 120
+"""How far the calendar reaches beyond the last price: a round resolves 22 sessions after it opens, and one more opens then."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Loaded:
+    """A dataset's rows as columns; ``codes`` point into ``labels``, which are sorted."""
+
+    about: Mapping[str, Any]
+    flags: frozenset[str]
+    labels: StrArray
+    codes: IntArray
+    rows: StoredRows
+    events: StoredEvents
+    facts: Mapping[str, Mapping[str, Any]]
+
+
+def stored_panel(store: PriceStore, first: date | None = None, last: date | None = None) -> PointInTimePanel:
+    """Return the panel of the stored market data.
+
+    Parameters
+    ----------
+    store : PriceStore
+    first, last : date, optional
+        Rows far beyond these dates are not read: a view of the last 252 sessions needs one year of twenty.
+
+    Raises
+    ------
+    Unavailable
+        ``prices_missing`` when nothing is stored for these dates.
+    InvariantBroken
+        ``blob_broken`` for a file that is gone or was changed.
+    """
+    kept = store.manifest()["datasets"]
+    loaded = [found for name in sorted(kept) if (found := _load(store, name, kept[name], (first, last))) is not None]
+    if not loaded:
+        raise Unavailable(Code.PRICES_MISSING, "This home holds no prices yet: run `crowdalpha data ingest`.")
+    assets, places = _assets(loaded)
+    rows = _joined_rows(loaded, places)
+    events = _joined_events(loaded, places)
+    bases = [PRICE_BASES.index(one.about["price_basis"]) for one in loaded]
+    setting = Setting(
+        calendar=_calendar(loaded, rows),
+        vendor_delay_minutes=max(one.about["vendor_delay_minutes"] for one in loaded),
+        price_basis=PRICE_BASES[max(bases)],
+        source="+".join(sorted({one.about["source"] for one in loaded})),
+        flags=frozenset().union(*(one.flags for one in loaded)),
+    )
+    return assemble(rows, events, assets, setting)
+
+
+def _load(
+    store: PriceStore, name: str, entry: Mapping[str, Any], dates_wanted: tuple[date | None, date | None]
+) -> _Loaded | None:
+    table = store.prices(name, *dates_wanted)
+    if table is None:
+        return None
+    column = table.column("asset").combine_chunks()
+    labels, order = np.unique(np.asarray(column.dictionary.to_pylist(), dtype=np.str_), return_inverse=True)
+    codes = order.astype(np.int64)[column.indices.to_numpy()]
+    values = {n: _numbers(table.column(n)) for n in NUMBERS if n in table.column_names}
+    dates = np.asarray(table.column("as_of").combine_chunks().to_numpy(zero_copy_only=False)).astype("datetime64[D]")
+    rows = StoredRows(codes, dates, instants(table.column("known_at")), values)
+    flags = frozenset(entry["flags"]) | ({"adjusted_prices"} if entry["about"]["price_basis"] != RAW else set())
+    facts = _facts(store, name)
+    return _Loaded(entry["about"], flags, labels, codes, rows, _events(store, name, labels, entry["about"]), facts)
+
+
+def _numbers(column: "pa.ChunkedArray") -> FloatArray:
+    return np.asarray(column.combine_chunks().to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _events(store: PriceStore, name: str, labels: StrArray, about: Mapping[str, Any]) -> StoredEvents:
+    """Return the events of the assets that have prices; splits only where prices are not adjusted for them already."""
+    import pyarrow as pa
+
+    tables = store.tables(name, "events")
+    if not tables:
+        none = np.empty(0, dtype=np.int64)
+        return StoredEvents(
+            np.empty(0, np.str_), none, none.astype("datetime64[D]"), none.astype("datetime64[us]"), np.empty(0)
+        )
+    table = pa.concat_tables(tables)
+    texts = np.asarray(table.column("asset").to_pylist(), dtype=np.str_)
+    kinds = np.asarray(table.column("kind").to_pylist(), dtype=np.str_)
+    at = np.searchsorted(labels, texts).clip(max=len(labels) - 1)
+    known = (labels[at] == texts) & ((kinds != "split") | (about["price_basis"] == RAW))
+    dates = np.asarray(table.column("as_of").combine_chunks().to_numpy(zero_copy_only=False)).astype("datetime64[D]")
+    learnt, values = instants(table.column("known_at")), _numbers(table.column("value"))
+    return StoredEvents(kinds[known], at[known].astype(np.int64), dates[known], learnt[known], values[known])
+
+
+def _facts(store: PriceStore, name: str) -> dict[str, dict[str, Any]]:
+    tables = store.tables(name, "assets")
+    return {row["ticker"]: row for row in tables[-1].to_pylist()} if tables else {}
+
+
+def _assets(loaded: list[_Loaded]) -> tuple[AssetTable, list[IntArray]]:
+    """Return the assets of all datasets, and for each dataset where its labels stand among them."""
+    used = [label for one in loaded for label in one.labels.tolist()]
+    shared = {label for label in used if used.count(label) > 1} if len(loaded) > 1 else set()
+    ids = [[f"{x}:{one.about['country']}" if x in shared else x for x in one.labels.tolist()] for one in loaded]
+    everything = sorted(label for labels in ids for label in labels)
+    place_of = {label: i for i, label in enumerate(everything)}
+    places = [np.array([place_of[label] for label in labels], dtype=np.int64) for labels in ids]
+    n = len(everything)
+    words = {name: np.full(n, UNKNOWN, dtype=object) for name in ("sector", "country", "exchange", "currency")}
+    shares = np.full(n, np.nan)
+    for one, at in zip(loaded, places, strict=True):
+        words["exchange"][at] = one.about["exchange"]
+        words["currency"][at] = one.about["currency"]
+        for label, place in zip(one.labels.tolist(), at.tolist(), strict=True):
+            fact = one.facts.get(label, {})
+            words["sector"][place] = fact.get("sector") or UNKNOWN
+            words["country"][place] = fact.get("listing_country") or one.about["country"]
+            count = fact.get("shares_out_approx")
+            shares[place] = count if count is not None and count > 0 else np.nan
+    text = {name: column.astype(np.str_) for name, column in words.items()}
+    identity = np.array(everything)
+    table = AssetTable(identity, identity.copy(), text["sector"], text["country"], text["exchange"], text["currency"], shares)
+    return table, places
+
+
+def _joined_rows(loaded: list[_Loaded], places: list[IntArray]) -> StoredRows:
+    if len(loaded) == 1:
+        return replace(loaded[0].rows, assets=places[0][loaded[0].codes])
+    names = {name for one in loaded for name in one.rows.values}
+
+    def column(name: str) -> FloatArray:
+        missing = [one.rows.values.get(name, np.full(len(one.codes), np.nan)) for one in loaded]
+        return np.concatenate(missing)
+
+    return StoredRows(
+        assets=np.concatenate([at[one.codes] for one, at in zip(loaded, places, strict=True)]),
+        dates=np.concatenate([one.rows.dates for one in loaded]),
+        known_at=np.concatenate([one.rows.known_at for one in loaded]),
+        values={name: column(name) for name in names},
+    )
+
+
+def _joined_events(loaded: list[_Loaded], places: list[IntArray]) -> StoredEvents:
+    return StoredEvents(
+        kinds=np.concatenate([one.events.kinds for one in loaded]),
+        assets=np.concatenate([at[one.events.assets] for one, at in zip(loaded, places, strict=True)]),
+        dates=np.concatenate([one.events.dates for one in loaded]),
+        known_at=np.concatenate([one.events.known_at for one in loaded]),
+        values=np.concatenate([one.events.values for one in loaded]),
+    )
+
+
+def _calendar(loaded: list[_Loaded], rows: StoredRows) -> SessionCalendar:
+    first, last = to_date(rows.dates.min()), to_date(rows.dates.max()) + timedelta(days=CALENDAR_MARGIN_DAYS)
+    return session_calendar(loaded[0].about["exchange"], first, last)

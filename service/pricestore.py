@@ -1,0 +1,364 @@
+"""The store of market data in a home: long Parquet files that only grow, and one manifest that names them.
+
+::
+
+    data/market/market.json                   the manifest; replaced in one step, so the former state is valid until then
+    data/market/<dataset>/prices/<year>/…     rows: asset, as_of, open, high, low, close, volume, known_at, price_basis
+    data/market/<dataset>/events/…            splits, dividends and delistings, each with its known_at
+    data/market/<dataset>/quarantine/…        rows that were set aside, each with its finding
+    data/market/<dataset>/assets/…            what is known of each asset
+    data/market/market.lock                   held by the process that appends
+
+1. A dataset is one vendor's view of one exchange: calendar, currency, price basis and delay are the same for all its rows.
+2. Appending writes files named by their hash, then the manifest. A kill before the manifest leaves files that nobody names. The
+   same rows again have the same hash, and no effect.
+3. Nothing is overwritten: a row on a cell that has one already is a revision, told apart by its ``known_at``.
+4. Reading takes only the years that are asked for and checks each file against its hash.
+
+Rows come in judged: the store keeps what it is given. What a panel makes of them is said in :mod:`service.pricepanel`.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+from crowdalpha.canonical import sha256_hex
+from crowdalpha.codes import Code
+from crowdalpha.errors import Conflict, InputRejected, InvariantBroken
+from service.atomic import write_file
+from service.vendors.files import parquet_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from market.batch import EventRows, PriceRows
+
+MANIFEST, LOCK = "market.json", "market.lock"
+FORMAT = 1
+LOCK_WAIT_SECONDS = 60.0
+LOCK_POLL_SECONDS = 0.05
+ROW_GROUP = 1 << 17
+"""Rows that are read or skipped together."""
+
+NUMBERS = ("open", "high", "low", "close", "volume")
+READ = ("asset", "as_of", *NUMBERS, "known_at")
+OPTIONAL = frozenset({"high", "low"})
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What all rows of a dataset share.
+
+    Attributes
+    ----------
+    name : str
+        Folder and name; lower-case letters, digits and hyphens.
+    source : str
+        The vendor.
+    exchange : str
+        ISO 10383 code of the calendar.
+    country, currency : str
+        Of the listing, ISO codes; ``unknown`` where mixed or not told.
+    price_basis : str
+        See :data:`market.batch.PRICE_BASES`.
+    vendor_delay_minutes : int
+        A session's rows count as known so long after its close.
+    """
+
+    name: str
+    source: str
+    exchange: str
+    country: str
+    currency: str
+    price_basis: str
+    vendor_delay_minutes: int
+
+    def __post_init__(self) -> None:
+        if not self.name or not set(self.name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-"):
+            raise InputRejected(Code.REQUEST_INVALID, f"'{self.name[:40]}' is no name of a dataset: use a-z, 0-9 and hyphens.")
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What an append did.
+
+    Attributes
+    ----------
+    rows, events, quarantined : int
+        What the batch held.
+    fresh : bool
+        False when the same batch had been appended before; then nothing was written.
+    """
+
+    rows: int
+    events: int
+    quarantined: int
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PriceStore:
+    """The market data of a home.
+
+    Attributes
+    ----------
+    folder : Path
+        ``data/market`` of a home; made on the first append.
+    sync : bool
+        Whether writes wait for the disk.
+    """
+
+    folder: Path
+    sync: bool = True
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what is kept: ``datasets`` by name, each with its :class:`Dataset` fields, files, flags and batches.
+
+        Raises
+        ------
+        InvariantBroken
+            ``blob_broken`` for a manifest that cannot be read.
+        """
+        try:
+            found: dict[str, Any] = json.loads((self.folder / MANIFEST).read_bytes())
+        except FileNotFoundError:
+            return {"format": FORMAT, "datasets": {}}
+        except (OSError, ValueError) as error:
+            raise InvariantBroken(Code.BLOB_BROKEN, f"The manifest of the market data cannot be read: {error}.") from error
+        if found.get("format") != FORMAT:
+            raise InvariantBroken(Code.BLOB_BROKEN, f"The market data have format {found.get('format')}, not {FORMAT}.")
+        return found
+
+    def append(
+        self,
+        dataset: Dataset,
+        prices: "PriceRows",
+        events: "EventRows",
+        *,
+        assets: Any = None,
+        quarantine: Any = None,
+        flags: Sequence[str] = (),
+        fetched_at: str = "",
+    ) -> Appended:
+        """Add judged rows to a dataset, all or nothing.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            A new one, or one that is kept already with the same fields.
+        prices, events : PriceRows, EventRows
+            What was accepted.
+        assets : pyarrow.Table, optional
+            What is known of assets: ``ticker`` and any of ``sector``, ``listing_country``, ``shares_out_approx``; it takes the
+            place of the former table.
+        quarantine : pyarrow.Table, optional
+            What was set aside.
+        flags : sequence of str
+            What every report must say of these rows.
+        fetched_at : str
+            When they were fetched, ISO text.
+
+        Raises
+        ------
+        Conflict
+            ``ingest_running`` when another process appends for a minute; ``dataset_differs`` when the dataset is kept with
+            another calendar, currency, basis or delay.
+        """
+        with self._locked():
+            manifest = self.manifest()
+            entry = manifest["datasets"].setdefault(dataset.name, _fresh_entry(dataset))
+            _refuse_difference(entry["about"], dataset)
+            files = self._files(dataset, prices, events, quarantine)
+            batch = sha256_hex("".join(sorted(name for _, name, _, _ in files)).encode())
+            result = Appended(len(prices), len(events), 0 if quarantine is None else quarantine.num_rows, fresh=True)
+            same_assets = assets is None or self._keep_assets(dataset.name, entry, assets)
+            if any(b["id"] == batch for b in entry["batches"]) and same_assets:
+                return Appended(result.rows, result.events, result.quarantined, fresh=False)
+            for kind, name, data, extra in files:
+                self._write(name, data)
+                if all(part["file"] != name for part in entry[kind]):
+                    entry[kind].append({"file": name, "sha256": sha256_hex(data), **extra})
+            entry["flags"] = sorted({*entry["flags"], *flags})
+            counts = {"rows": result.rows, "events": result.events, "quarantined": result.quarantined}
+            if all(b["id"] != batch for b in entry["batches"]):
+                entry["batches"].append({"id": batch, "fetched_at": fetched_at, **counts})
+            write_file(self.folder / MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode(), sync=self.sync)
+        return result
+
+    def tables(self, name: str, kind: str) -> "list[pa.Table]":
+        """Return the files of one kind (``events``, ``quarantine``, ``assets``) of a dataset; raises like :meth:`prices`."""
+        return [file.read() for file in self._opened(name, kind)]
+
+    def prices(self, name: str, first: date | None = None, last: date | None = None) -> "pa.Table | None":
+        """Return the price rows of a dataset, sorted within each file: at least those from ``first`` to ``last``.
+
+        Years, then groups of rows beyond these dates are not read, nor columns in which nothing stands. None where there
+        are no rows.
+
+        Raises
+        ------
+        InvariantBroken
+            ``blob_broken`` for a file that is gone or was changed.
+        """
+        import pyarrow as pa
+
+        years = (0 if first is None else first.year, 9999 if last is None else last.year)
+        found = []
+        for file in self._opened(name, "prices", years):
+            groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+            span = [_span(group, "as_of") for group in groups]
+            wanted = [
+                i for i, (low, high) in enumerate(span) if (first is None or high >= first) and (last is None or low <= last)
+            ]
+            said = [column for column in READ if column not in OPTIONAL or not all(_is_void(group, column) for group in groups)]
+            if wanted:
+                found.append(file.read_row_groups(wanted, columns=said))
+        return pa.concat_tables(found, promote_options="default").unify_dictionaries() if found else None
+
+    def _opened(self, name: str, kind: str, years: tuple[int, int] = (0, 9999)) -> "Iterator[pq.ParquetFile]":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        for part in self.manifest()["datasets"][name][kind]:
+            if not years[0] <= part.get("year", years[0]) <= years[1]:
+                continue
+            try:
+                data = (self.folder / part["file"]).read_bytes()
+            except OSError as error:
+                raise InvariantBroken(Code.BLOB_BROKEN, f"The stored file {part['file']} is gone.") from error
+            if sha256_hex(data) != part["sha256"]:
+                raise InvariantBroken(Code.BLOB_BROKEN, f"The stored file {part['file']} was changed.")
+            yield pq.ParquetFile(pa.BufferReader(data), read_dictionary=["asset"] if kind == "prices" else None)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        patience = monotonic() + LOCK_WAIT_SECONDS
+        try:
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if monotonic() > patience:
+                        message = "Another process is adding market data; try again later."
+                        raise Conflict(Code.INGEST_RUNNING, message) from error
+                    sleep(LOCK_POLL_SECONDS)
+            yield
+        finally:
+            os.close(handle)
+
+    def _files(
+        self, dataset: Dataset, prices: "PriceRows", events: "EventRows", quarantine: Any
+    ) -> list[tuple[str, str, bytes, dict[str, Any]]]:
+        """Return kind, name, bytes and manifest fields of each file that a batch becomes."""
+        import numpy as np
+
+        files = []
+        years = prices.dates.astype("datetime64[Y]")
+        for year in np.unique(years):
+            rows = prices.take(years == year)
+            table = _price_table(rows, dataset.price_basis)
+            label = int(year.astype(int)) + 1970
+            latest = str(rows.known_at.max().astype("datetime64[s]"))
+            files.append(self._file(dataset.name, "prices", table, {"year": label, "rows": len(rows), "latest": latest}))
+        if len(events):
+            files.append(self._file(dataset.name, "events", _event_table(events), {"rows": len(events)}))
+        if quarantine is not None and quarantine.num_rows:
+            files.append(self._file(dataset.name, "quarantine", quarantine, {"rows": quarantine.num_rows}))
+        return files
+
+    def _file(self, dataset: str, kind: str, table: Any, extra: dict[str, Any]) -> tuple[str, str, bytes, dict[str, Any]]:
+        repeating = [column for column in table.column_names if column not in NUMBERS]
+        data = parquet_bytes(table, row_group_rows=ROW_GROUP, repeating=repeating)
+        folder = f"{dataset}/{kind}/{extra['year']}" if "year" in extra else f"{dataset}/{kind}"
+        return kind, f"{folder}/{sha256_hex(data)[:20]}.parquet", data, extra
+
+    def _keep_assets(self, dataset: str, entry: dict[str, Any], assets: Any) -> bool:
+        """Put an asset table in the former one's place; say whether it was that one."""
+        _, name, data, _ = self._file(dataset, "assets", assets, {})
+        if [part["file"] for part in entry["assets"]] == [name]:
+            return True
+        self._write(name, data)
+        entry["assets"] = [{"file": name, "sha256": sha256_hex(data)}]
+        return False
+
+    def _write(self, name: str, data: bytes) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not (path.is_file() and path.stat().st_size == len(data)):
+            write_file(path, data, sync=self.sync)
+
+
+def _fresh_entry(dataset: Dataset) -> dict[str, Any]:
+    kinds: dict[str, list[Any]] = {"prices": [], "events": [], "quarantine": [], "assets": []}
+    return {"about": asdict(dataset), "flags": [], "batches": [], **kinds}
+
+
+def _refuse_difference(kept: Mapping[str, Any], dataset: Dataset) -> None:
+    for name, value in asdict(dataset).items():
+        if kept[name] != value:
+            message = f"The dataset '{dataset.name}' is kept with {name} '{kept[name]}', not '{value}'; choose another name."
+            raise Conflict(Code.DATASET_DIFFERS, message)
+
+
+def _price_table(rows: "PriceRows", price_basis: str) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    labels, codes = np.unique(rows.tickers, return_inverse=True)
+    order = np.lexsort((rows.known_at, codes, rows.dates))
+    names = pa.array(labels.tolist(), pa.string())
+    columns: dict[str, Any] = {
+        "asset": pa.DictionaryArray.from_arrays(pa.array(codes[order].astype(np.int32)), names),
+        "as_of": pa.array(rows.dates[order]),
+    }
+    for name in NUMBERS:
+        columns[name] = pa.array(getattr(rows, name)[order], from_pandas=True)
+    columns["known_at"] = pa.array(rows.known_at[order].astype("datetime64[us]"))
+    columns["price_basis"] = pa.DictionaryArray.from_arrays(
+        pa.array(np.zeros(len(rows), dtype=np.int8)), pa.array([price_basis], pa.string())
+    )
+    return pa.table(columns)
+
+
+def _event_table(events: "EventRows") -> Any:
+    import pyarrow as pa
+
+    texts = {"kind": events.kinds, "asset": events.tickers, "reason": events.reasons}
+    columns: dict[str, Any] = {name: pa.array(values.tolist(), pa.string()) for name, values in texts.items()}
+    columns["as_of"] = pa.array(events.dates)
+    columns["value"] = pa.array(events.values, from_pandas=True)
+    columns["known_at"] = pa.array(events.known_at.astype("datetime64[us]"))
+    return pa.table(columns)
+
+
+def _column(group: Any, name: str) -> Any:
+    return next(c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == name)
+
+
+def _span(group: Any, name: str) -> tuple[date, date]:
+    found = _column(group, name).statistics
+    return found.min, found.max
+
+
+def _is_void(group: Any, name: str) -> bool:
+    found = _column(group, name).statistics
+    return bool(found.null_count == group.num_rows)
+
+
+def instants(column: Any) -> "np.ndarray[Any, Any]":
+    """Return an Arrow column of instants as datetime64[us]."""
+    import numpy as np
+
+    return np.asarray(column.combine_chunks().to_numpy(zero_copy_only=False)).astype("datetime64[us]")
