@@ -49,7 +49,7 @@ def make(folder: str, assets: int, years: int) -> dict[str, Any]:
             np.arange(len(row)) + 1, names[asset], calendar.sessions[at[row]], np.round(values * 0.999, 4), none, none, values,
             np.rint(rng.uniform(1e4, 1e6, len(row))), np.full(len(row), "USD"), known,
         )  # fmt: skip
-        store.append(dataset, rows, EventRows.empty(), flags=["assumed"])
+        store.append(dataset, rows, EventRows.empty(), batch_id=str(year), flags=["assumed"])
     return {"wall": [0.0], "cpu": [0.0]}
 
 

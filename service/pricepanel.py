@@ -9,7 +9,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,10 +20,7 @@ from market.assemble import Setting, StoredEvents, StoredRows, assemble
 from market.batch import PRICE_BASES, RAW
 from market.calendars import SessionCalendar, session_calendar, to_date
 from market.panel import UNKNOWN, AssetTable, PointInTimePanel
-from service.pricestore import NUMBERS, PriceStore, instants
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from service.pricestore import NUMBERS, PriceStore, days, events_of, floats, instants
 
 CALENDAR_MARGIN_DAYS = 120
 """How far the calendar reaches beyond the last price: a round resolves 22 sessions after it opens, and one more opens then."""
@@ -85,36 +82,21 @@ def _load(
     column = table.column("asset").combine_chunks()
     labels, order = np.unique(np.asarray(column.dictionary.to_pylist(), dtype=np.str_), return_inverse=True)
     codes = order.astype(np.int64)[column.indices.to_numpy()]
-    values = {n: _numbers(table.column(n)) for n in NUMBERS if n in table.column_names}
-    dates = np.asarray(table.column("as_of").combine_chunks().to_numpy(zero_copy_only=False)).astype("datetime64[D]")
-    rows = StoredRows(codes, dates, instants(table.column("known_at")), values)
+    values = {n: floats(table, n) for n in NUMBERS if n in table.column_names}
+    rows = StoredRows(codes, days(table), instants(table), values)
     flags = frozenset(entry["flags"]) | ({"adjusted_prices"} if entry["about"]["price_basis"] != RAW else set())
     facts = _facts(store, name)
-    return _Loaded(entry["about"], flags, labels, codes, rows, _events(store, name, labels, entry["about"]), facts)
+    return _Loaded(entry["about"], flags, labels, codes, rows, _events(store, name, labels), facts)
 
 
-def _numbers(column: "pa.ChunkedArray") -> FloatArray:
-    return np.asarray(column.combine_chunks().to_numpy(zero_copy_only=False), dtype=np.float64)
-
-
-def _events(store: PriceStore, name: str, labels: StrArray, about: Mapping[str, Any]) -> StoredEvents:
-    """Return the events of the assets that have prices; splits only where prices are not adjusted for them already."""
-    import pyarrow as pa
-
-    tables = store.tables(name, "events")
-    if not tables:
-        none = np.empty(0, dtype=np.int64)
-        return StoredEvents(
-            np.empty(0, np.str_), none, none.astype("datetime64[D]"), none.astype("datetime64[us]"), np.empty(0)
-        )
-    table = pa.concat_tables(tables)
-    texts = np.asarray(table.column("asset").to_pylist(), dtype=np.str_)
-    kinds = np.asarray(table.column("kind").to_pylist(), dtype=np.str_)
-    at = np.searchsorted(labels, texts).clip(max=len(labels) - 1)
-    known = (labels[at] == texts) & ((kinds != "split") | (about["price_basis"] == RAW))
-    dates = np.asarray(table.column("as_of").combine_chunks().to_numpy(zero_copy_only=False)).astype("datetime64[D]")
-    learnt, values = instants(table.column("known_at")), _numbers(table.column("value"))
-    return StoredEvents(kinds[known], at[known].astype(np.int64), dates[known], learnt[known], values[known])
+def _events(store: PriceStore, name: str, labels: StrArray) -> StoredEvents:
+    """Return the events of the assets that have prices."""
+    told = events_of(store, name)
+    at = np.searchsorted(labels, told.tickers).clip(max=len(labels) - 1)
+    known = labels[at] == told.tickers
+    return StoredEvents(
+        told.kinds[known], at[known].astype(np.int64), told.dates[known], told.known_at[known], told.values[known]
+    )
 
 
 def _facts(store: PriceStore, name: str) -> dict[str, dict[str, Any]]:
