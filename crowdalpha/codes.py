@@ -22,7 +22,7 @@ class Code(StrEnum):
 
     # The file as a whole
     FILE_EMPTY = "file_empty", "The file holds no bytes, or nothing but line ends."
-    FILE_TOO_LARGE = "file_too_large", "The file is larger than 10 MiB; reading stopped there."
+    FILE_TOO_LARGE = "file_too_large", "The file is larger than 10 MiB, or a history than 1 GiB; reading stopped there."
     FILE_NOT_TEXT = "file_not_text", "The file is an archive, a spreadsheet, a web page or another format, not CSV text."
     FILE_ENCODING = "file_encoding", "The file is not valid UTF-8."
     FILE_CONTROL = "file_control", "The file holds a control character that no CSV needs."
@@ -33,7 +33,7 @@ class Code(StrEnum):
     FILE_BOM = "file_bom", "The file starts with a byte order mark, which was skipped."
     FILE_BLANK_LINE = "file_blank_line", "Blank lines were skipped."
     ROWS_TOO_FEW = "rows_too_few", "Fewer valid rows than the tournament's minimum."
-    ROWS_TOO_MANY = "rows_too_many", "More than 20,000 rows."
+    ROWS_TOO_MANY = "rows_too_many", "More than 20,000 rows, or 20 million in a history."
     ROW_RAGGED = "row_ragged", "A row has more or fewer fields than the header."
     # Identifiers and values
     ID_EMPTY = "id_empty", "An identifier is empty."

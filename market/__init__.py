@@ -10,6 +10,7 @@ from market.calendars import SessionCalendar, joint_calendar, session_calendar
 from market.countries import VENUES, Venue, venue_of
 from market.delistings import delisting_returns, traded_before
 from market.edits import Edit, edit_after
+from market.exposure_history import exposure_history
 from market.exposures import DEFAULT_STYLES, Exposures, compute_exposures
 from market.facts import DatedFacts
 from market.fx import FxTable, fx_table, in_fund_currency
@@ -56,6 +57,7 @@ __all__ = [
     "coverage",
     "delisting_returns",
     "edit_after",
+    "exposure_history",
     "find_leaks",
     "five_bins",
     "forward_returns",

@@ -21,7 +21,7 @@ from crowdalpha.errors import InputRejected, InvariantBroken
 from market.arrays import FloatArray, IntArray
 from market.exposures import Exposures
 from market.panel import PanelView
-from market.projection import residualize
+from market.projection import project_out, residualize
 from market.ranks import TARGET_SHARES_PERCENT, five_bins
 from market.windows import check_window
 
@@ -110,7 +110,10 @@ def window_returns(view: PanelView, members: IntArray, start_rows: IntArray, end
 
 
 def neutral_target(
-    returns: FloatArray, exposures: Exposures | FloatArray, shares_percent: Sequence[int] = TARGET_SHARES_PERCENT
+    returns: FloatArray,
+    exposures: Exposures | FloatArray,
+    shares_percent: Sequence[int] = TARGET_SHARES_PERCENT,
+    basis: FloatArray | None = None,
 ) -> FloatArray:
     """Turn forward returns into the target: residual on the exposures, in bins from 0 to 1.
 
@@ -122,6 +125,8 @@ def neutral_target(
         Loadings known at the base session; the intercept is added. NaN not allowed.
     shares_percent : sequence of int
         Shares of the bins from the lowest up.
+    basis : (n, rank) float64, optional
+        Orthonormal basis of an intercept and the exposures, from who has it already; used if every return is known.
 
     Returns
     -------
@@ -131,7 +136,11 @@ def neutral_target(
     loadings = exposures.values if isinstance(exposures, Exposures) else np.asarray(exposures, dtype=np.float64)
     known = np.flatnonzero(~np.isnan(returns))
     residual = np.full(returns.shape[0], np.nan)
-    residual[known] = np.round(residualize(returns[known], loadings[known]), RESIDUAL_DECIMALS)
+    if basis is not None and len(known) == len(returns):
+        rest = project_out(returns, basis)
+    else:
+        rest = residualize(returns[known], loadings[known])
+    residual[known] = np.round(rest, RESIDUAL_DECIMALS)
     return five_bins(residual, shares_percent)
 
 

@@ -22,6 +22,7 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import BoolArray, FloatArray, IntArray, StrArray, readonly
 from market.batch import RAW, TOTAL_RETURN
+from market.medians import column_medians
 from market.panel import NOT_DELISTED, PanelView
 
 ADJUSTED_PRICE_RULE = "adjusted_price_rule"
@@ -142,33 +143,9 @@ def universe_hash(as_of: date, asset_ids: StrArray, rule: UniverseRule) -> str:
 
 
 def select_universe(view: PanelView, rule: UniverseRule, former: Universe | None = None) -> Universe:
-    """Choose the universe from what ``view`` knows.
-
-    Parameters
-    ----------
-    view : PanelView
-        What was known at the decision instant.
-    rule : UniverseRule
-        Thresholds.
-    former : Universe, optional
-        The universe before, decided at an earlier instant: its members stay longer, where the rule has a hysteresis.
-
-    Raises
-    ------
-    InputRejected
-        ``history_too_short`` when the view is shorter than the rule's history; ``universe_too_small`` when fewer than
-        ``size_min`` assets are eligible; ``price_basis`` for bounds on levels that the price basis distorts.
-    """
-    if len(view.sessions) < rule.min_history_sessions:
-        needs = f"{rule.min_history_sessions} sessions before {view.last_session.isoformat()}"
-        raise InputRejected(Code.HISTORY_TOO_SHORT, f"A universe needs {needs}; {len(view.sessions)} are known.")
+    """Choose the universe from what ``view`` knows; parameters and errors are those of :func:`select_members`."""
     flags = _judge_basis(view.price_basis, rule)
-    ranked = _ranked(view, rule)
-    if ranked.shape[0] < rule.size_min:
-        found = f"{ranked.shape[0]} assets are eligible on {view.last_session.isoformat()}"
-        raise InputRejected(Code.UNIVERSE_TOO_SMALL, f"Only {found}; at least {rule.size_min} are needed.")
-    taken = _taken(view.assets.asset_ids[ranked], rule, former)
-    members = readonly(np.sort(ranked[taken]).astype(np.int64))
+    members = select_members(view, rule, former)
     asset_ids = readonly(view.assets.asset_ids[members])
     before = asset_ids if former is None else former.asset_ids
     entered, left = np.setdiff1d(asset_ids, before), np.setdiff1d(before, asset_ids)
@@ -183,6 +160,41 @@ def select_universe(view: PanelView, rule: UniverseRule, former: Universe | None
         churn=None if former is None else (entered.shape[0] + left.shape[0]) / places,
         flags=flags,
     )
+
+
+def select_members(view: PanelView, rule: UniverseRule, former: Universe | None = None) -> IntArray:
+    """Choose a universe's members without freezing it: its hash takes longer than the choice.
+
+    Parameters
+    ----------
+    view : PanelView
+        What was known at the decision instant.
+    rule : UniverseRule
+        Thresholds.
+    former : Universe, optional
+        The universe before, decided at an earlier instant: its members stay longer, where the rule has a hysteresis.
+
+    Returns
+    -------
+    (k,) int64
+        Positions on the panel's asset axis, ascending.
+
+    Raises
+    ------
+    InputRejected
+        ``history_too_short`` when the view is shorter than the rule's history; ``universe_too_small`` when fewer than
+        ``size_min`` assets are eligible; ``price_basis`` for bounds on levels that the price basis distorts.
+    """
+    if len(view.sessions) < rule.min_history_sessions:
+        needs = f"{rule.min_history_sessions} sessions before {view.last_session.isoformat()}"
+        raise InputRejected(Code.HISTORY_TOO_SHORT, f"A universe needs {needs}; {len(view.sessions)} are known.")
+    _judge_basis(view.price_basis, rule)
+    ranked = _ranked(view, rule)
+    if ranked.shape[0] < rule.size_min:
+        found = f"{ranked.shape[0]} assets are eligible on {view.last_session.isoformat()}"
+        raise InputRejected(Code.UNIVERSE_TOO_SMALL, f"Only {found}; at least {rule.size_min} are needed.")
+    taken = _taken(view.assets.asset_ids[ranked], rule, former)
+    return readonly(np.sort(ranked[taken]).astype(np.int64))
 
 
 def _judge_basis(price_basis: str, rule: UniverseRule) -> frozenset[str]:
@@ -210,7 +222,7 @@ def _ranked(view: PanelView, rule: UniverseRule) -> IntArray:
     fresh = view.traded[-rule.stale_sessions_max :].any(axis=0)
     admitted = np.isin(view.assets.countries, rule.countries) if rule.countries else np.ones(len(view.assets), dtype=bool)
     candidates = np.flatnonzero(listed & fresh & admitted)
-    volume = np.median(view.dollar_volume()[-rule.adv_window_sessions :, candidates], axis=0)
+    volume = column_medians(view.dollar_volume()[-rule.adv_window_sessions :, candidates])
     good = (volume > 0) & (volume >= rule.adv_min)
     if rule.bounds_cap:
         good &= _within(view.market_cap()[-1, candidates], rule.market_cap_min, rule.market_cap_max)

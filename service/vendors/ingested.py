@@ -84,7 +84,16 @@ def load_panel(home: Home, settings: Settings) -> PointInTimePanel:
             raise Unavailable(Code.PRICES_MISSING, f"'{name}' in the home is not the file that was ingested.")
     paths = {name.split("-")[0]: home.data / name for name in about["files"]}
     assets = read_meta(paths["assets"]) if "assets" in paths else None
-    return _build(read_prices(paths["prices"]), assets, settings)
+    panel = _build(read_prices(paths["prices"]), assets, settings)
+    _give_memory_back()
+    return panel
+
+
+def _give_memory_back() -> None:
+    """Return what the table of prices took: Arrow keeps it otherwise, and only Arrow could use it again."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
 
 
 def _generate(plain: dict[str, Any]) -> PointInTimePanel:
