@@ -7,7 +7,8 @@ It opens no file: the shell reads the rows. Nothing is judged here; what was set
    starts from. Of several words known by then the last holds.
 3. Every later word is a revision, with the instant at which it was learnt; so is a first word that came late.
 4. Splits and dividends stand on their own sessions in the same way. A delisting is an event of the first session without
-   listing, known with that session or when it was learnt, whichever is later.
+   listing, known with that session or when it was learnt, whichever is later. Where nobody says what it paid,
+   :mod:`market.delistings` does, from prices that were known before it; the panel is flagged then.
 """
 
 from collections.abc import Mapping
@@ -16,10 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import InputRejected, InvariantBroken
+from crowdalpha.errors import InputRejected
 from market.arrays import BoolArray, DateArray, FloatArray, IntArray, StrArray
 from market.batch import DELISTING, DIVIDEND, SPLIT
 from market.calendars import SessionCalendar
+from market.delistings import DELISTING_ASSUMED, PERFORMANCE_RETURN, delisting_returns, traded_before
 from market.panel import NOT_DELISTED, AssetTable, PointInTimePanel
 from market.quotes import FIELDS, NOTHING, Quotes
 from market.revisions import Revisions
@@ -65,6 +67,8 @@ class StoredEvents:
         UTC.
     values : (e,) float64
         See :class:`market.batch.EventRows`.
+    reasons : (e,) str or None
+        Of delistings, likewise; None where none is known.
     """
 
     kinds: StrArray
@@ -72,6 +76,7 @@ class StoredEvents:
     dates: DateArray
     known_at: DateArray
     values: FloatArray
+    reasons: StrArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +91,8 @@ class Setting:
         ``known_at`` of a session is its close plus this.
     price_basis, source : str
     flags : frozenset of str
+    delisting_performance_return : float
+        Return of a delisting for bad performance that has none of its own.
     """
 
     calendar: SessionCalendar
@@ -93,6 +100,7 @@ class Setting:
     price_basis: str
     source: str
     flags: frozenset[str]
+    delisting_performance_return: float = PERFORMANCE_RETURN
 
 
 def assemble(rows: StoredRows, events: StoredEvents, assets: AssetTable, setting: Setting) -> PointInTimePanel:
@@ -127,13 +135,13 @@ def assemble(rows: StoredRows, events: StoredEvents, assets: AssetTable, setting
     values = {name: rows.values[name][spoken] for name in PRICES if name in rows.values}
     table.write(places[spoken] - first, rows.assets[spoken], rows.known_at[spoken], values)
     _write_events(table, events, setting.calendar, first)
-    index, returns, learnt = _delistings(events, setting.calendar, first, len(sessions), len(assets))
     quotes, revisions = table.finish()
+    gone = _delistings(events, setting, first, quotes)
     notes = {"rows_read": len(places), "rows_not_sessions": int((~on).sum()), "revisions": len(revisions)}
-    flags = setting.flags | ({"survivors_only"} if (index == NOT_DELISTED).all() else set())
+    flags = setting.flags | gone.flags
     return PointInTimePanel(
         assets=assets, calendar=setting.calendar, sessions=sessions, known_at=known_at, quotes=quotes,
-        delisting_index=index, delisting_return=returns, delisting_known_at=learnt, revisions=revisions,
+        delisting_index=gone.index, delisting_return=gone.returns, delisting_known_at=gone.known_at, revisions=revisions,
         price_basis=setting.price_basis, flags=frozenset(flags), source=setting.source, notes=notes,
     )  # fmt: skip
 
@@ -206,17 +214,36 @@ def _write_events(table: _Cells, events: StoredEvents, calendar: SessionCalendar
         table.write(row[at], events.assets[at], events.known_at[at], {name: events.values[at]})
 
 
-def _delistings(
-    events: StoredEvents, calendar: SessionCalendar, first: int, t: int, n: int
-) -> tuple[IntArray, FloatArray, DateArray]:
-    """Return row, return and instant of each asset's delisting: the last word on it; one outside the rows is not there."""
-    index, returns = np.full(n, NOT_DELISTED, dtype=np.int64), np.full(n, np.nan)
-    learnt = np.full(n, np.datetime64("NaT"), dtype="datetime64[us]")
-    row = _effective(events.dates, calendar, first)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Delistings:
+    """Row, return and instant of each asset's delisting (n,), and what a report must say of them."""
+
+    index: IntArray
+    returns: FloatArray
+    known_at: DateArray
+    flags: frozenset[str]
+
+
+def _delistings(events: StoredEvents, setting: Setting, first: int, quotes: Quotes) -> _Delistings:
+    """Take the last word on each asset's delisting; one outside the rows is not there."""
+    t, n = quotes.close.shape
+    index, values = np.full(n, NOT_DELISTED, dtype=np.int64), np.full(n, np.nan)
+    learnt, reasons = np.full(n, np.datetime64("NaT"), dtype="datetime64[us]"), np.full(n, "", dtype=object)
+    row = _effective(events.dates, setting.calendar, first)
     at = np.flatnonzero((events.kinds == DELISTING) & (row >= 0) & (row < t))
-    if not np.isfinite(events.values[at]).all():
-        raise InvariantBroken(Code.INTERNAL, "A stored delisting has no return.")
     at = at[np.argsort(events.known_at[at], kind="stable")]
-    index[events.assets[at]], returns[events.assets[at]] = row[at], events.values[at]
+    index[events.assets[at]], values[events.assets[at]] = row[at], events.values[at]
     learnt[events.assets[at]] = events.known_at[at]
-    return index, returns, learnt
+    if events.reasons is not None:
+        reasons[events.assets[at]] = events.reasons[at]
+    gone = np.flatnonzero(index != NOT_DELISTED)
+    traded = np.isfinite(quotes.close[:, gone]) & ~(quotes.volume[:, gone] <= 0)
+    returns, assumed = delisting_returns(
+        values[gone],
+        reasons[gone].astype(np.str_),
+        traded_before(traded, index[gone]),
+        setting.delisting_performance_return,
+    )
+    values[gone] = returns
+    flags = {"survivors_only"} if gone.size == 0 else ({DELISTING_ASSUMED} if assumed.any() else set())
+    return _Delistings(index, values, learnt, frozenset(flags))

@@ -166,6 +166,13 @@ class SessionCalendar:
             raise self._too_far(instant.isoformat())
         return to_date(self.sessions[index])
 
+    def next_open_after(self, instant: datetime) -> date:
+        """Return the first session that opens after ``instant``; of several exchanges, the first that opens counts."""
+        index = int(np.searchsorted(self.opens, to_datetime64(instant), side="right"))
+        if index >= self.sessions.shape[0]:
+            raise self._too_far(f"an open after {instant.isoformat()}")
+        return to_date(self.sessions[index])
+
     def next_session(self, day: date) -> date:
         """Return the first session after ``day``, which need not be a session itself."""
         self._check(day)

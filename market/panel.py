@@ -329,10 +329,10 @@ class PointInTimePanel:
             ``date_outside_panel`` when nothing was known yet.
         """
         at = to_datetime64(instant)
-        count = int(np.searchsorted(self.known_at, at, side="right"))
+        count, revised, _ = self.knowledge_at(instant)
         if count == 0:
             raise InputRejected(Code.DATE_OUTSIDE_PANEL, f"The panel knows nothing before {instant.isoformat()}.")
-        quotes, derived = self._state(self.revisions.known_by(at))
+        quotes, derived = self._state(revised)
         visible = self.delisting_index < count
         if self.delisting_known_at is not None:
             visible &= self.delisting_known_at <= at
@@ -354,6 +354,16 @@ class PointInTimePanel:
             source=self.source,
             _derived=derived,
         )
+
+    def knowledge_at(self, instant: datetime) -> tuple[int, int, int]:
+        """Return how many rows, revisions and delistings were known at ``instant``.
+
+        All three only grow, so two instants with the same numbers have views of the same bytes.
+        """
+        at = to_datetime64(instant)
+        learnt = self.delisting_known_at
+        gone = 0 if learnt is None else int(np.count_nonzero(learnt <= at))
+        return int(np.searchsorted(self.known_at, at, side="right")), self.revisions.known_by(at), gone
 
     def _state(self, revised: int) -> tuple[Quotes, Derived]:
         """Return quotes with so many revisions applied, and what follows from them."""

@@ -10,6 +10,8 @@ each part draws from a stream of its own, derived from the seed and the part's n
 4. Split each total return into a night and a day; draw persistent lognormal dollar volumes that rise with large moves.
 5. Pay dividends, split shares, halt, list and delist: prices are raw, splits and dividends stand beside them, and a delisting
    has a return of its own.
+6. Quote each asset on the sessions of its own exchange, in its own currency (:mod:`market.synthetic_venues`): over a holiday
+   its path goes on, and the next session has the whole move.
 
 Premia: an asset of specific volatility σ a day and a characteristic z (mean 0, deviation 1) is expected to earn
 weight · IC · σ · z / √20 a session on top of the market, so that the correlation of z with the returns of 20 sessions is about
@@ -17,7 +19,7 @@ weight · IC, a little less for factor noise.
 """
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import NamedTuple
 from zlib import crc32
 
@@ -26,16 +28,13 @@ import numpy as np
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import BoolArray, FloatArray, IntArray, StrArray
-from market.calendars import SessionCalendar, session_calendar
 from market.panel import NOT_DELISTED, AssetTable, PointInTimePanel
 from market.quotes import Quotes
+from market.synthetic_venues import Venues, venues
 from market.targets import forward_returns
+from market.windows import days_known
 
 SOURCE = "synthetic"
-EXCHANGE = "XNYS"
-CURRENCY = "USD"
-LOOK_AHEAD_DAYS = 400
-"""The calendar reaches this far beyond the last price, since rounds plan ahead."""
 
 SECTORS = (
     "Communication",
@@ -105,7 +104,7 @@ class SyntheticSpec:
     n_assets : int
         Assets over the whole time; at least 10.
     countries : tuple of str
-        Countries of listing, dealt out evenly; all trade on the New York sessions.
+        ISO codes of the countries of listing, dealt out evenly; each trades on its own exchange in its own currency.
     start, end : date
         First and last date with prices.
     market_drift, market_volatility : float
@@ -126,6 +125,8 @@ class SyntheticSpec:
         Part of the assets that pays a dividend each quarter.
     vendor_delay_minutes : int
         ``known_at`` is the session's close plus this.
+    currency_volatility : float
+        Of the value of each currency in the fund's.
     """
 
     seed: int = 0
@@ -148,6 +149,7 @@ class SyntheticSpec:
     halts_per_year: float = 0.15
     payer_share: float = 0.6
     vendor_delay_minutes: int = 60
+    currency_volatility: float = 0.08
 
     def __post_init__(self) -> None:
         wrong = [
@@ -339,25 +341,27 @@ def _dividend_yields(spec: SyntheticSpec, shape: tuple[int, int]) -> FloatArray:
     return np.where(pays, rng.uniform(0.003, 0.01, n), 0.0)
 
 
-def _prices(spec: SyntheticSpec, traits: _Traits, paths: _Paths, life: _Life) -> dict[str, FloatArray]:
+def _prices(spec: SyntheticSpec, traits: _Traits, paths: _Paths, venue: Venues, priced: BoolArray) -> dict[str, FloatArray]:
+    """Prices in each asset's currency, with its splits and dividends, where ``priced`` (t, n) says that there is one."""
     shape = paths.growth.shape
-    splits = _split_ratios(spec, life.priced)
-    total = traits.price * np.exp(paths.growth - paths.growth[0])
+    splits = _split_ratios(spec, priced)
+    fx = np.ones((1, 1)) if venue.fx is None else venue.fx
+    total = traits.price / fx[0] * np.exp(paths.growth - paths.growth[0])
     # the total return is the price return before the payment: ex-dividend prices fall by the yield
-    yields = np.where(life.priced, _dividend_yields(spec, shape), 0.0)
+    yields = np.where(priced, _dividend_yields(spec, shape), 0.0)
     kept = np.cumprod((1.0 - yields) / splits, axis=0)
     close = np.maximum(np.round(total * kept, PRICE_DECIMALS), 10.0**-PRICE_DECIMALS)
     day = np.diff(paths.growth, axis=0, prepend=paths.growth[:1]) - paths.night
     open_ = np.maximum(np.round(close * np.exp(-day), PRICE_DECIMALS), 10.0**-PRICE_DECIMALS)
-    volume = np.maximum(np.rint(np.exp(paths.dollars) / close), 1.0)
+    volume = np.maximum(np.rint(np.exp(paths.dollars) / (close * fx)), 1.0)
     columns = {"open": open_, "close": close, "volume": volume}
     for column in columns.values():
-        column[~life.priced] = np.nan
+        column[~priced] = np.nan
     dividends = np.nan_to_num(np.round(close * yields / (1.0 - yields), DIVIDEND_DECIMALS))
     return {**columns, "splits": splits, "dividends": dividends}
 
 
-def _asset_table(spec: SyntheticSpec, traits: _Traits) -> AssetTable:
+def _asset_table(spec: SyntheticSpec, traits: _Traits, venue: Venues) -> AssetTable:
     width = max(4, len(str(spec.n_assets)))
     ids: StrArray = np.array([f"SYN{i:0{width}d}" for i in range(1, spec.n_assets + 1)])
     return AssetTable(
@@ -365,20 +369,10 @@ def _asset_table(spec: SyntheticSpec, traits: _Traits) -> AssetTable:
         tickers=ids.copy(),
         sectors=np.array(SECTORS)[traits.sector],
         countries=np.array(spec.countries)[traits.country],
-        exchanges=np.full(spec.n_assets, EXCHANGE),
-        currencies=np.full(spec.n_assets, CURRENCY),
+        exchanges=venue.exchanges,
+        currencies=venue.currencies,
         shares=np.rint(traits.cap / traits.price),
     )
-
-
-def _sessions(spec: SyntheticSpec) -> tuple[SessionCalendar, slice]:
-    calendar = session_calendar(EXCHANGE, spec.start, spec.end + timedelta(days=LOOK_AHEAD_DAYS))
-    first = int(np.searchsorted(calendar.sessions, np.datetime64(spec.start, "D")))
-    last = int(np.searchsorted(calendar.sessions, np.datetime64(spec.end, "D"), side="right"))
-    if last <= first:
-        span = f"{spec.start.isoformat()} and {spec.end.isoformat()}"
-        raise InputRejected(Code.DATE_INVALID, f"There is no session between {span}.")
-    return calendar, slice(first, last)
 
 
 def generate_market(spec: SyntheticSpec) -> PointInTimePanel:
@@ -398,34 +392,38 @@ def generate_market(spec: SyntheticSpec) -> PointInTimePanel:
     Raises
     ------
     InputRejected
-        ``date_invalid`` without a session in the time; ``calendar_end`` beyond the exchange's known rules.
+        ``date_invalid`` without a session in the time; ``calendar_end`` beyond an exchange's known rules; ``country_unknown``
+        for a country without an exchange that is known.
     """
-    calendar, rows = _sessions(spec)
-    sessions = calendar.sessions[rows].copy()
-    t = sessions.shape[0]
     traits = _traits(spec)
+    countries = np.array(spec.countries)[traits.country]
+    venue = venues(countries, spec.start, spec.end, spec.currency_volatility, spec.stream)
+    t = venue.open_for.shape[0]
     paths = _walk(spec, traits, t + YEAR)
     life = _life(spec, t)
-    prices = _prices(spec, traits, paths, life)
+    prices = _prices(spec, traits, paths, venue, life.priced & venue.open_for)
     gone = life.delisting_index != NOT_DELISTED
     begun = np.maximum.accumulate(life.priced, axis=0)
     alive = begun & ((np.arange(t)[:, None] < life.delisting_index) | ~gone)
+    closes = venue.calendar.closes[venue.rows]
     return PointInTimePanel(
-        assets=_asset_table(spec, traits),
-        calendar=calendar,
-        sessions=sessions,
-        known_at=(calendar.closes[rows] + np.timedelta64(spec.vendor_delay_minutes, "m")).astype("datetime64[s]"),
+        assets=_asset_table(spec, traits, venue),
+        calendar=venue.calendar,
+        sessions=venue.calendar.sessions[venue.rows].copy(),
+        known_at=(closes + np.timedelta64(spec.vendor_delay_minutes, "m")).astype("datetime64[s]"),
         quotes=Quotes(**prices),
         delisting_index=life.delisting_index,
         delisting_return=life.delisting_return,
         price_basis="raw",
         flags=frozenset({"synthetic"}),
         source=SOURCE,
+        trading=venue.trading,
+        fx=venue.fx,
         notes={
             "listings": int((~begun[0]).sum()),
             "delistings": int(gone.sum()),
             "splits": int((prices["splits"] != 1.0).sum()),
-            "halted_cells": int((alive & ~life.priced).sum()),
+            "halted_cells": int((alive & ~life.priced & venue.open_for).sum()),
         },
     )
 
@@ -456,7 +454,7 @@ def oracle_scores(
     rng : numpy.random.Generator
         Source of the noise.
     horizon, lag : int
-        Window of the target, in sessions. Where the panel ends inside the window, what is left of it is used.
+        Window of the target, in own sessions. Where the panel ends inside the window, what is left of it is used.
     noise : float
         Deviation of the noise over that of the truth: the correlation with the truth is 1/√(1 + noise²), 0.12 by default.
 
@@ -473,7 +471,8 @@ def oracle_scores(
     if panel.source != SOURCE:
         raise InputRejected(Code.REQUEST_INVALID, "An oracle exists for the synthetic market only.")
     shade: FloatArray = np.asarray(noise * rng.standard_normal(members.shape[0]), dtype=np.float64)
-    known = min(horizon, len(panel.sessions) - 1 - panel.index_of(base_session) - lag)
+    index = panel.calendar.columns(panel.assets.exchanges)
+    known = min(horizon, days_known(panel.calendar, index, base_session, lag, panel.last_session))
     if known < 1:
         return shade
     everything = panel.as_of(panel.calendar.close_at(panel.calendar.next_session(panel.last_session)))

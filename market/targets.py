@@ -19,29 +19,30 @@ import numpy as np
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, InvariantBroken
 from market.arrays import FloatArray, IntArray
+from market.calendars import to_date
 from market.exposures import Exposures
 from market.panel import PanelView
 from market.projection import project_out, residualize
 from market.ranks import TARGET_SHARES_PERCENT, five_bins
-from market.windows import check_window
+from market.windows import check_window, windows
 
 RESIDUAL_DECIMALS = 12
 """Residuals are rounded here, so that rounding noise neither orders equal returns nor moves one over a bin's edge."""
 
 
 def forward_returns(view: PanelView, members: IntArray, base_session: date, horizon: int, lag: int) -> FloatArray:
-    """Return the total returns of ``members`` over the window that ``base_session`` opens, on a single exchange.
+    """Return the total returns of ``members`` over the windows that the evening of ``base_session`` opens.
 
     Parameters
     ----------
     view : PanelView
-        Must show the window's last session.
+        Must show the windows' last session.
     members : (n,) int64
         Positions on the panel's asset axis.
     base_session : date
-        s₀, the last session known at the round's close.
+        The last date known then. s₀ of an exchange is its last session up to it; on a single exchange it must be one.
     horizon, lag : int
-        Sessions; the window is (s₀ + lag, s₀ + lag + horizon].
+        Own sessions; the window is (s₀ + lag, s₀ + lag + horizon].
 
     Returns
     -------
@@ -55,13 +56,20 @@ def forward_returns(view: PanelView, members: IntArray, base_session: date, hori
         ``date_outside_panel`` when a session of the window is not visible; ``setting_invalid`` for a negative lag or a
         horizon below 1.
     """
+    return window_returns(view, members, *_window_rows(view, members, base_session, horizon, lag))
+
+
+def _window_rows(view: PanelView, members: IntArray, base_session: date, horizon: int, lag: int) -> tuple[IntArray, IntArray]:
+    if len(view.exchange_names) > 1:
+        index = view.calendar.columns(view.assets.exchanges[members])
+        return windows(view.calendar, index, base_session, horizon, lag, axis_start=to_date(view.sessions[0]))
     check_window(horizon, lag)
     start = view.index_of(base_session) + lag
     if start + horizon >= len(view.sessions):
         window = f"{lag} + {horizon} sessions after {base_session.isoformat()}"
         raise InputRejected(Code.DATE_OUTSIDE_PANEL, f"The return {window} is not known yet.")
     rows = np.full(members.shape[0], start, dtype=np.int64)
-    return window_returns(view, members, rows, rows + horizon)
+    return rows, rows + horizon
 
 
 def window_returns(view: PanelView, members: IntArray, start_rows: IntArray, end_rows: IntArray) -> FloatArray:
@@ -162,30 +170,25 @@ def raw_target(returns: FloatArray, shares_percent: Sequence[int] = TARGET_SHARE
     return five_bins(np.round(returns, RESIDUAL_DECIMALS), shares_percent)
 
 
-def priced_share(view: PanelView, members: IntArray, base_session: date, horizon: int, lag: int) -> float:
+def priced_share(view: PanelView, members: IntArray, start_rows: IntArray, end_rows: IntArray) -> float:
     """Return the part of ``members`` that had a price at an end of the window: the smaller one of its two ends.
 
     A price that is carried over a session hides that none came: right for a halt, wrong for prices that were set aside.
 
     Parameters
     ----------
-    view, members, base_session, horizon, lag
-        As for :func:`forward_returns`, which has accepted them.
+    view, members, start_rows, end_rows
+        As for :func:`window_returns`, which has accepted them. Each end is a session of the member's own exchange.
 
     Returns
     -------
     float
-        0 to 1. An end is the last session of the member's own exchange up to the window's end; who is delisted by then counts
-        as priced, since the return is known.
+        0 to 1. Who is delisted by an end counts as priced there, since the return is known.
     """
-    start = view.index_of(base_session) + lag
-    exchanges = view.exchange_index[members]
     shares = []
-    for end in (start, start + horizon):
-        trades = view.trading[: end + 1]
-        last = end - trades[::-1].argmax(axis=0)
+    for end in (start_rows, end_rows):
         gone = (view.delisting_index[members] >= 0) & (view.delisting_index[members] <= end)
-        shares.append(coverage(np.where(gone, 0.0, view.close[last[exchanges], members])))
+        shares.append(coverage(np.where(gone, 0.0, view.close[end, members])))
     return min(shares)
 
 

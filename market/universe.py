@@ -10,8 +10,12 @@ Not here: a vendor's index membership. Decision instant: ``view.instant``.
 3. Keep the first ``size``; equal volumes are ordered by asset id. Given the former universe, a member stays up to the rank
    size · (1 + h) and another asset enters from the rank size · (1 − h) on, so that assets at the edge do not come and go.
 4. Members are stored sorted by asset id; who entered and who left is told.
+
+Recent sessions, those without a trade and those of the trailing window, are counted on each asset's own exchange: a week of
+holidays in Tokyo leaves no share of Tokyo out.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import date
 
@@ -148,8 +152,7 @@ def select_universe(view: PanelView, rule: UniverseRule, former: Universe | None
     members = select_members(view, rule, former)
     asset_ids = readonly(view.assets.asset_ids[members])
     before = asset_ids if former is None else former.asset_ids
-    entered, left = np.setdiff1d(asset_ids, before), np.setdiff1d(before, asset_ids)
-    places = asset_ids.shape[0] + before.shape[0]
+    entered, left, churn = membership_change(before, asset_ids)
     return Universe(
         as_of=view.last_session,
         members=members,
@@ -157,9 +160,15 @@ def select_universe(view: PanelView, rule: UniverseRule, former: Universe | None
         hash=universe_hash(view.last_session, asset_ids, rule),
         entered=readonly(entered),
         left=readonly(left),
-        churn=None if former is None else (entered.shape[0] + left.shape[0]) / places,
+        churn=None if former is None else churn,
         flags=flags,
     )
+
+
+def membership_change(before: StrArray, after: StrArray) -> tuple[StrArray, StrArray, float]:
+    """Return which ids only ``after`` holds, which only ``before`` does, and the churn: their number ÷ the places of both."""
+    entered, left = np.setdiff1d(after, before), np.setdiff1d(before, after)
+    return entered, left, (entered.shape[0] + left.shape[0]) / max(after.shape[0] + before.shape[0], 1)
 
 
 def select_members(view: PanelView, rule: UniverseRule, former: Universe | None = None) -> IntArray:
@@ -219,10 +228,16 @@ def _judge_basis(price_basis: str, rule: UniverseRule) -> frozenset[str]:
 def _ranked(view: PanelView, rule: UniverseRule) -> IntArray:
     """Positions of the eligible assets, the most traded first, equal volumes by asset id."""
     listed = (view.delisting_index == NOT_DELISTED) & (view.history_sessions() >= rule.min_history_sessions)
-    fresh = view.traded[-rule.stale_sessions_max :].any(axis=0)
+    fresh = np.zeros(len(view.assets), dtype=np.bool_)
+    for e, rows in _recent(view, rule.stale_sessions_max):
+        fresh |= (view.exchange_index == e) & view.traded[rows].any(axis=0)
     admitted = np.isin(view.assets.countries, rule.countries) if rule.countries else np.ones(len(view.assets), dtype=bool)
     candidates = np.flatnonzero(listed & fresh & admitted)
-    volume = column_medians(view.dollar_volume()[-rule.adv_window_sessions :, candidates])
+    volume = np.empty(candidates.shape[0])
+    for e, rows in _recent(view, rule.adv_window_sessions):
+        here = view.exchange_index[candidates] == e
+        if here.any():
+            volume[here] = column_medians(view.dollar_volume()[rows[:, None], candidates[here]])
     good = (volume > 0) & (volume >= rule.adv_min)
     if rule.bounds_cap:
         good &= _within(view.market_cap()[-1, candidates], rule.market_cap_min, rule.market_cap_max)
@@ -230,6 +245,12 @@ def _ranked(view: PanelView, rule: UniverseRule) -> IntArray:
         good &= _within(_last_prices(view, candidates), rule.price_min, rule.price_max)
     candidates, volume = candidates[good], volume[good]
     return candidates[np.lexsort((candidates, -volume))].astype(np.int64)
+
+
+def _recent(view: PanelView, count: int) -> Iterator[tuple[int, IntArray]]:
+    """Yield the number of each exchange, and the rows of its last ``count`` sessions."""
+    for e in range(len(view.exchange_names)):
+        yield e, np.flatnonzero(view.trading[:, e])[-count:]
 
 
 def _within(values: FloatArray, low: float, high: float) -> BoolArray:

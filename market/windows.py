@@ -8,7 +8,8 @@ a window can be told before a price of it is.
 2. The window runs from the close of the exchange's session s₀ + lag to that of s₀ + lag + horizon: both are counted in its own
    sessions, so a holiday week of Tokyo takes no day from Tokyo's window.
 3. Rows of the axis on which an exchange is closed lie between the two without a price there: their return is 0.
-4. A round can be resolved when the latest of the end rows is known.
+4. Day k of a round is known when every exchange has had k sessions after its s₀ + lag; the round can be resolved when the
+   latest of the end rows is known.
 """
 
 from datetime import date
@@ -17,7 +18,7 @@ import numpy as np
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, InvariantBroken
-from market.arrays import DateArray, IntArray
+from market.arrays import BoolArray, DateArray, IntArray
 from market.calendars import SessionCalendar
 
 
@@ -73,7 +74,7 @@ def windows(
     count = trading.shape[1]
     if ((index < 0) | (index >= count)).any():
         raise InvariantBroken(Code.INTERNAL, f"An asset's exchange is none of the {count} of the calendar.")
-    bases = np.full(count, base, dtype="datetime64[D]") if isinstance(base, date) else np.asarray(base).astype("datetime64[D]")
+    bases = _bases(base, count)
     shift = 0 if axis_start is None else int(np.searchsorted(calendar.sessions, np.datetime64(axis_start, "D")))
     start, end = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     for e in np.unique(index):
@@ -88,6 +89,52 @@ def windows(
             raise InputRejected(Code.DATE_OUTSIDE_PANEL, f"{calendar.sessions[rows[at]]} lies before the first known session.")
         start[e], end[e] = rows[at + lag] - shift, rows[at + lag + horizon] - shift
     return start[index], end[index]
+
+
+def days_known(calendar: SessionCalendar, exchange_index: IntArray, base: date | DateArray, lag: int, last: date) -> int:
+    """Return how many sessions after s₀ + lag every exchange has had by ``last``: the day k that a round can be scored on.
+
+    Parameters
+    ----------
+    calendar, exchange_index, base, lag
+        As for :func:`windows`; an exchange of no asset does not count.
+    last : date
+        Last session that is known, of any exchange; the decision instant is when it was learnt.
+
+    Returns
+    -------
+    int
+        The fewest of any exchange; 0 or less where one has had none.
+    """
+    trading, known = calendar.trading, calendar.sessions <= np.datetime64(last, "D")
+    bases = _bases(base, trading.shape[1])
+    after = [int((trading[:, e] & known & (calendar.sessions > bases[e])).sum()) for e in np.unique(exchange_index)]
+    return min(after, default=0) - lag
+
+
+def last_base_row(trading: BoolArray, horizon: int, lag: int) -> int:
+    """Return the last row that can be the base of a window which ends on every exchange inside the rows; -1 for none.
+
+    Parameters
+    ----------
+    trading : (T, E) bool
+        Which exchange trades on which row, such as a view's.
+    horizon, lag : int
+        As for :func:`windows`.
+
+    Examples
+    --------
+    >>> last_base_row(np.ones((10, 1), dtype=bool), horizon=5, lag=2)
+    2
+    """
+    check_window(horizon, lag)
+    # A base may lie as late as the row before the first of the last lag + horizon own sessions.
+    own = [np.flatnonzero(column) for column in trading.T]
+    return min((int(rows[-lag - horizon]) - 1 if rows.shape[0] > lag + horizon else -1) for rows in own)
+
+
+def _bases(base: date | DateArray, count: int) -> DateArray:
+    return np.full(count, base, dtype="datetime64[D]") if isinstance(base, date) else np.asarray(base).astype("datetime64[D]")
 
 
 def check_window(horizon: int, lag: int) -> None:

@@ -1,20 +1,24 @@
 """The market desk: the price panel of a home, and what the workflows compute from it at a decision instant.
 
-It is not a second door to data: everything comes from ``panel.as_of(instant)``. Results are remembered by the last session
-that was visible, because a view with the same last session holds the same bytes; so a warm desk answers exactly as a cold one.
+It is not a second door to data: everything comes from ``panel.as_of(instant)``. Results are remembered by how much was known
+(:meth:`~market.panel.PointInTimePanel.knowledge_at`), because views that know as much hold the same bytes; so a warm desk
+answers exactly as a cold one.
+
+Where the rule of the universe has a hysteresis, the universe of an evening follows from that of the week end before, and so
+back to the first week end of the panel that has one. The desk walks this way once, a choice a week, whatever it is asked first.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import Unavailable
+from crowdalpha.errors import InputRejected, Unavailable
 from market.arrays import DateArray, IntArray
-from market.calendars import to_instant
+from market.calendars import to_date, to_instant
 
 if TYPE_CHECKING:
     from market.calendars import SessionCalendar
@@ -29,8 +33,19 @@ if TYPE_CHECKING:
 MONDAY_OFFSET_DAYS = 3
 """1970-01-01 was a Thursday; with three days added, whole weeks begin on Mondays, as ISO weeks do."""
 
-ROUND_REACH_DAYS = 60
-"""A round resolves 22 sessions after it opens: a month and a half at the most, holidays included."""
+REACH_MARGIN_DAYS = 21
+"""Longer than any gap between sessions and than the week that a base session has to be known in."""
+
+Knowledge = tuple[int, int, int]
+"""How many rows, revisions and delistings were known."""
+
+
+def reach_days(sessions: int) -> int:
+    """Return a number of calendar days in which every exchange has ``sessions`` sessions.
+
+    Of seven days five are sessions, save for holidays: two days a session and a margin are more than enough.
+    """
+    return 2 * sessions + REACH_MARGIN_DAYS
 
 
 @dataclass(slots=True)
@@ -40,8 +55,8 @@ class MarketDesk:
     home: "Home"
     settings: "Settings"
     _panel: "PointInTimePanel | None" = None
-    _universes: "dict[str, Universe]" = field(default_factory=dict)
-    _exposures: "dict[tuple[str, bytes], Exposures]" = field(default_factory=dict)
+    _universes: "dict[Knowledge, Universe]" = field(default_factory=dict)
+    _exposures: "dict[tuple[Knowledge, bytes], Exposures]" = field(default_factory=dict)
 
     @property
     def panel(self) -> "PointInTimePanel":
@@ -58,18 +73,34 @@ class MarketDesk:
         self._universes.clear()
         self._exposures.clear()
 
-    def calendar(self, instant: datetime) -> "SessionCalendar":
-        """Return the exchange's sessions, reaching beyond what a round opened at ``instant`` needs.
+    def calendar(self, instant: datetime, sessions: int = 0) -> "SessionCalendar":
+        """Return the calendar of the panel's exchanges; it has ``sessions`` sessions of each after ``instant``.
 
         Prices that ended long ago must not look like an exchange that closed: the calendar goes on without them.
+
+        Raises
+        ------
+        InputRejected
+            CALENDAR_END where an exchange has not announced its sessions as far.
         """
         calendar = self.panel.calendar
-        needed = instant.date() + timedelta(days=ROUND_REACH_DAYS)
-        if calendar.last_date >= needed:
-            return calendar
-        from market.calendars import session_calendar
+        needed = instant.date() + timedelta(days=reach_days(sessions))
+        return calendar if calendar.last_date >= needed else _reaching(calendar.exchanges, calendar.first_date, needed)
 
-        return session_calendar(self.settings.market.calendar, calendar.first_date, needed)
+    def home_calendar(self, instant: datetime, sessions: int = 0) -> "SessionCalendar":
+        """Return the sessions of the settings' exchange, by which rounds open and close; reach as for :meth:`calendar`."""
+        home, calendar = self.settings.market.calendar, self.calendar(instant, sessions)
+        if home in calendar.exchanges:
+            return calendar.of(home)
+        return _reaching((home,), calendar.first_date, calendar.last_date)
+
+    def home_session(self, view: "PanelView") -> date:
+        """Return the last session of the settings' exchange that ``view`` knows; of any, where no asset trades there."""
+        home = self.settings.market.calendar
+        if home not in view.exchange_names:
+            return view.last_session
+        own = view.trading[:, view.exchange_names.index(home)]
+        return to_date(view.sessions[own][-1]) if own.any() else view.last_session
 
     def view(self, instant: datetime) -> "PanelView":
         """Return the panel as known at ``instant``."""
@@ -79,16 +110,38 @@ class MarketDesk:
         """Return the assets eligible at ``view.instant`` under the settings' rule."""
         from market.universe import select_universe
 
-        key = str(view.last_session)
+        key = self.panel.knowledge_at(view.instant)
         if key not in self._universes:
-            self._universes[key] = select_universe(view, universe_rule(self.settings.universe))
+            rule = universe_rule(self.settings.universe)
+            former = self._former(view, rule) if rule.hysteresis > 0 else None
+            self._universes[key] = select_universe(view, rule, former)
         return self._universes[key]
+
+    def _former(self, view: "PanelView", rule: "UniverseRule") -> "Universe | None":
+        """Return the universe of the last week end before the week of ``view``: walked from the first week end that has one."""
+        from market.universe import select_universe
+
+        this_week = np.flatnonzero(weeks_of(view.sessions) == weeks_of(view.sessions[-1:]))
+        ends = week_end_rows(view.sessions[: this_week[0]], rule.min_history_sessions - 1)
+        instants = [to_instant(self.panel.known_at[row]) for row in ends]
+        keys = [self.panel.knowledge_at(instant) for instant in instants]
+        known = max((place for place, key in enumerate(keys) if key in self._universes), default=-1)
+        former = self._universes[keys[known]] if known >= 0 else None
+        for instant, key in zip(instants[known + 1 :], keys[known + 1 :], strict=True):
+            try:
+                former = select_universe(self.panel.as_of(instant), rule, former)
+            except InputRejected as error:
+                if error.code is not Code.UNIVERSE_TOO_SMALL:
+                    raise
+                continue  # too few were eligible that week: who was a member before still counts as one
+            self._universes[key] = former
+        return former
 
     def exposures(self, view: "PanelView", members: IntArray) -> "Exposures":
         """Return the exposures of ``members`` as known at ``view.instant``."""
         from market.exposures import compute_exposures
 
-        key = (str(view.last_session), members.tobytes())
+        key = (self.panel.knowledge_at(view.instant), members.tobytes())
         if key not in self._exposures:
             self._exposures[key] = compute_exposures(view, members)
         return self._exposures[key]
@@ -149,8 +202,21 @@ def universe_rule(settings: "UniverseSettings") -> "UniverseRule":
     )
 
 
-def week_end_rows(sessions: DateArray, first_row: int, count: int) -> list[int]:
-    """Return the rows of the last ``count`` week ends at or after ``first_row``; the last row counts as one."""
-    weeks = (sessions.astype("datetime64[D]").astype(np.int64) + MONDAY_OFFSET_DAYS) // 7
+def week_end_rows(sessions: DateArray, first_row: int, count: int | None = None) -> list[int]:
+    """Return the rows of the last ``count`` week ends, or of all, at or after ``first_row``; the last row counts as one."""
+    weeks = weeks_of(sessions)
     ends = np.flatnonzero(np.append(weeks[1:] != weeks[:-1], True)) if len(sessions) else np.array([], dtype=np.int64)
-    return [int(r) for r in ends if r >= first_row][-count:]
+    return [int(r) for r in ends if r >= first_row][-(count or len(ends)) :]
+
+
+def weeks_of(sessions: DateArray) -> IntArray:
+    """Return a number for the ISO week of each session; the numbers of later weeks are higher."""
+    weeks: IntArray = (sessions.astype("datetime64[D]").astype(np.int64) + MONDAY_OFFSET_DAYS) // 7
+    return weeks
+
+
+def _reaching(exchanges: tuple[str, ...], first: date, last: date) -> "SessionCalendar":
+    from market.calendars import joint_calendar, session_calendar
+
+    calendars = [session_calendar(exchange, first, last) for exchange in exchanges]
+    return calendars[0] if len(calendars) == 1 else joint_calendar(calendars)

@@ -28,6 +28,7 @@ from market.panel import PanelView, PointInTimePanel
 from market.ranks import tie_kept_rank
 from market.targets import coverage, forward_returns, neutral_target
 from market.universe import UniverseRule, select_members
+from market.windows import last_base_row
 from service.diagnosis import AGAINST_EXAMPLE, EraLine, EraState, MeasuredEra, SignalEra
 from service.replay.providers.momentum import momentum_at
 from service.workflows.retentions import retained_ppb
@@ -200,7 +201,7 @@ class EraScorer:
     def _target(self, era: OpenedEra, exposures: Exposures, basis: FloatArray) -> tuple[EraState, FloatArray | None]:
         """Return what came true after the era, if it is known."""
         terms = self.terms.scoring
-        if era.at.row + terms.lag_sessions + terms.horizon_sessions >= len(self.outcome.sessions):
+        if era.at.row > last_base_row(self.outcome.trading, terms.horizon_sessions, terms.lag_sessions):
             return EraState.PENDING, None
         session = to_date(self.panel.sessions[era.at.row])
         returns = forward_returns(self.outcome, era.members, session, terms.horizon_sessions, terms.lag_sessions)

@@ -1,14 +1,17 @@
 """What a round froze at its opening and at its close, as files: the one place that knows their names and layouts.
 
-At opening: ``universe`` (asset ids and the labels that files are matched with), ``exposures`` (the neutralizers), and for the
-classic tournament ``live`` (the era's table). At close: ``models`` (their order), ``weights``, ``metamodel`` (its two vectors)
+At opening: ``universe`` (asset ids and the labels that files are matched with), ``exposures`` (the neutralizers), ``sessions``
+(where assets trade and each exchange's s₀) unless all trade on the exchange that the rounds keep to, and for the classic
+tournament ``live`` (the era's table). At close: ``models`` (their order), ``weights``, ``metamodel`` (its two vectors)
 and ``prepared`` (what the daily scores need, see :mod:`signals.prepared`): a manifest that names an array each by its hash,
 among them the ranks of all models in two bytes a value. Each is a content-addressed blob; the round's rows name the hashes,
 and whatever is read is checked against its hash.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 from sqlalchemy import Connection
@@ -17,12 +20,28 @@ from crowdalpha.canonical import Plain, canonical_bytes
 from crowdalpha.codes import Code
 from crowdalpha.errors import InvariantBroken, Unavailable
 from crowdalpha.ids import RoundKey
-from market.arrays import FloatArray
+from market.arrays import FloatArray, StrArray
 from service.blobs import Blobs
 from service.store import rounds
 from signals.prepared import PreparedRound
 
 PREPARED_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RoundSessions:
+    """By which sessions the returns of a round are counted.
+
+    Attributes
+    ----------
+    exchanges : (n,) array of str
+        ISO 10383 code of where each asset of the universe trades.
+    bases : mapping of str to date
+        s₀ of each of these exchanges: its last session whose close precedes the round's close.
+    """
+
+    exchanges: StrArray
+    bases: Mapping[str, date]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +58,8 @@ class RoundFrame:
         Neutralizers in standard deviations or 0/1, as known at the opening.
     names, kinds : tuple of str
         Name and kind (``sector``, ``country`` or ``style``) of each column.
+    sessions : RoundSessions or None
+        None where all assets trade on the exchange that the rounds keep to, whose s₀ is the round's base session.
     """
 
     asset_ids: np.ndarray
@@ -46,6 +67,7 @@ class RoundFrame:
     exposures: FloatArray
     names: tuple[str, ...]
     kinds: tuple[str, ...]
+    sessions: RoundSessions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +97,15 @@ def put_frame(blobs: Blobs, frame: RoundFrame) -> dict[str, str]:
         "labels": list(frame.labels),
         "factors": [{"name": n, "kind": k} for n, k in zip(frame.names, frame.kinds, strict=True)],
     }
-    return {
+    files = {
         "universe": blobs.put(canonical_bytes(universe)),
         "exposures": blobs.put_array(frame.exposures),
     }
+    if frame.sessions is not None:
+        bases: Plain = {exchange: base.isoformat() for exchange, base in frame.sessions.bases.items()}
+        sessions: Plain = {"exchanges": frame.sessions.exchanges.tolist(), "base_sessions": bases}
+        files["sessions"] = blobs.put(canonical_bytes(sessions))
+    return files
 
 
 def get_frame(connection: Connection, blobs: Blobs, key: RoundKey) -> RoundFrame:
@@ -91,7 +118,14 @@ def get_frame(connection: Connection, blobs: Blobs, key: RoundKey) -> RoundFrame
         exposures=blobs.get_array(_need(names, "exposures", key)),
         names=tuple(f["name"] for f in universe["factors"]),
         kinds=tuple(f["kind"] for f in universe["factors"]),
+        sessions=_sessions(blobs, names["sessions"]) if "sessions" in names else None,
     )
+
+
+def _sessions(blobs: Blobs, sha: str) -> RoundSessions:
+    kept = json.loads(blobs.get(sha))
+    bases = {exchange: date.fromisoformat(base) for exchange, base in kept["base_sessions"].items()}
+    return RoundSessions(np.array(kept["exchanges"]), bases)
 
 
 def put_book(blobs: Blobs, book: ClosedBook) -> dict[str, str]:

@@ -94,9 +94,8 @@ def _events(store: PriceStore, name: str, labels: StrArray) -> StoredEvents:
     told = events_of(store, name)
     at = np.searchsorted(labels, told.tickers).clip(max=len(labels) - 1)
     known = labels[at] == told.tickers
-    return StoredEvents(
-        told.kinds[known], at[known].astype(np.int64), told.dates[known], told.known_at[known], told.values[known]
-    )
+    told = told.take(known)
+    return StoredEvents(told.kinds, at[known].astype(np.int64), told.dates, told.known_at, told.values, told.reasons)
 
 
 def _facts(store: PriceStore, name: str) -> dict[str, dict[str, Any]]:
@@ -154,6 +153,7 @@ def _joined_events(loaded: list[_Loaded], places: list[IntArray]) -> StoredEvent
         dates=np.concatenate([one.events.dates for one in loaded]),
         known_at=np.concatenate([one.events.known_at for one in loaded]),
         values=np.concatenate([one.events.values for one in loaded]),
+        reasons=np.concatenate([np.asarray(one.events.reasons) for one in loaded]),
     )
 
 

@@ -14,8 +14,9 @@ from sqlalchemy import Connection
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.ids import RoundKey, RoundState, Tournament
+from market.universe import membership_change
 from service.context import Platform
-from service.frames import get_frame
+from service.frames import RoundFrame, get_frame
 from service.metamodels import public_contributions
 from service.store import fund, ledger, models, occurrences, resolutions, scores, stakes, submissions
 from service.store import rounds as round_rows
@@ -46,7 +47,11 @@ def round_detail(platform: Platform, key: RoundKey) -> dict[str, Any]:
         if record is None:
             raise InputRejected(Code.ROUND_UNKNOWN, f"There is no round {key}.")
         detail = _round(record) | {"terms": record.terms, "universe_hash": record.universe_hash}
-        detail["universe_size"] = len(get_frame(connection, platform.blobs, key).asset_ids)
+        frame = get_frame(connection, platform.blobs, key)
+        detail["universe_size"] = len(frame.asset_ids)
+        detail["universe_change"] = _universe_change(platform, connection, key, frame)
+        bases = {} if frame.sessions is None else frame.sessions.bases
+        detail["base_sessions"] = {exchange: base.isoformat() for exchange, base in sorted(bases.items())}
         if record.state not in AFTER_CLOSE:
             return detail | {"models": []}
         names = {m.id: m.name for m in models.list_models(connection)}
@@ -164,6 +169,18 @@ def _round(record: RoundRecord) -> dict[str, Any]:
         "resolve_session": record.resolve_session.isoformat(),
         "resolved_at": _text(record.resolved_at),
     }
+
+
+def _universe_change(platform: Platform, connection: Connection, key: RoundKey, frame: RoundFrame) -> dict[str, Any] | None:
+    """Return who entered and who left since the round before, and the churn; a classic round names no asset."""
+    if key.number == 1:
+        return None
+    before = get_frame(connection, platform.blobs, RoundKey(key.tournament, key.number - 1))
+    entered, left, churn = membership_change(before.asset_ids, frame.asset_ids)
+    change: dict[str, Any] = {"churn": churn, "entered": len(entered), "left": len(left)}
+    if key.tournament is Tournament.SIGNALS:
+        change |= {"entered_ids": entered.tolist(), "left_ids": left.tolist()}
+    return change
 
 
 def _text(instant: datetime | None) -> str | None:

@@ -1,6 +1,6 @@
 """Write the timetable into the store, as far ahead as asked; what was planned before stays as it is.
 
-1. *load* since when this home has a timetable, and how far it was planned.
+1. *load* since when this home has a timetable, how far it was planned, and which exchanges its assets trade on.
 2. *decide* with :func:`service.jobs.timetable.occurrences`. The plan starts again early enough that the later steps of rounds
    which opened before the former end are in it; rounds that would have opened before the home had a timetable are never in it.
 3. *commit* the occurrences that are new, and the new end.
@@ -12,10 +12,13 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
 
+from crowdalpha.codes import Code
+from crowdalpha.errors import Unavailable
 from crowdalpha.ids import Tournament
-from market.calendars import SessionCalendar, session_calendar
+from market.calendars import SessionCalendar, joint_calendar, session_calendar
 from service.clock import as_utc, instant_text
 from service.context import Platform
+from service.desk import REACH_MARGIN_DAYS, reach_days
 from service.jobs.timetable import Timed, occurrences
 from service.settings import load_schedule, load_terms
 from service.store import meta
@@ -23,8 +26,6 @@ from service.store import occurrences as rows
 
 SINCE_KEY = "timetable.since"
 UNTIL_KEY = "timetable.until"
-MARGIN_DAYS = 21
-"""Longer than any gap between sessions and than the week that a base session has to be known in."""
 
 
 def plan_ahead(platform: Platform, until: datetime) -> int:
@@ -41,7 +42,7 @@ def plan_ahead(platform: Platform, until: datetime) -> int:
         CALENDAR_END beyond the exchange's known rules; SETTING_INVALID for hours that cannot be kept.
     """
     until = as_utc(until)
-    tournaments = timed_tournaments(platform)
+    tournaments, exchanges = timed_tournaments(platform), _exchanges(platform)
     with platform.store.write() as connection:
         now = platform.clock.now(connection)
         since = _instant(connection, SINCE_KEY) or now
@@ -50,8 +51,9 @@ def plan_ahead(platform: Platform, until: datetime) -> int:
         if until < first:
             return 0
         calendar = _calendar(platform, first.date(), until.date())
+        markets = _markets(calendar, exchanges, until.date())
         delay = platform.settings.market.vendor_delay_minutes
-        new = rows.plan(connection, occurrences(calendar, tournaments, first, until, delay))
+        new = rows.plan(connection, occurrences(calendar, tournaments, first, until, delay, markets))
         meta.set_meta(connection, SINCE_KEY, instant_text(since))
         meta.set_meta(connection, UNTIL_KEY, instant_text(until if planned is None else max(planned, until)))
     return new
@@ -71,16 +73,34 @@ def timed_tournaments(platform: Platform) -> dict[Tournament, Timed]:
 
 def _life(tournaments: dict[Tournament, Timed]) -> timedelta:
     """Return a time that is longer than any round's from opening to resolution."""
-    sessions = max((t.lag_sessions + t.horizon_sessions for t in tournaments.values()), default=0)
-    # Of seven days five are sessions, save for holidays: two days a session is more than enough.
-    return timedelta(days=2 * sessions + MARGIN_DAYS)
+    return timedelta(days=reach_days(max((t.lag_sessions + t.horizon_sessions for t in tournaments.values()), default=0)))
 
 
 def _calendar(platform: Platform, first: date, last: date) -> SessionCalendar:
-    margin = timedelta(days=MARGIN_DAYS)
+    margin = timedelta(days=REACH_MARGIN_DAYS)
     # Whole years, so that the calendars of many small plans are one calendar.
     start, end = date((first - margin).year, 1, 1), date((last + margin).year, 12, 31)
     return session_calendar(platform.settings.market.calendar, start, end)
+
+
+def _exchanges(platform: Platform) -> tuple[str, ...]:
+    """Return the exchanges that the home's assets trade on; none while it has no prices."""
+    try:
+        return platform.desk.panel.exchange_names
+    except Unavailable as error:
+        if error.code is not Code.PRICES_MISSING:
+            raise
+        return ()
+
+
+def _markets(home: SessionCalendar, exchanges: tuple[str, ...], last: date) -> SessionCalendar:
+    """Return the sessions of ``home`` and of all ``exchanges``."""
+    names = sorted({*exchanges, home.exchange})
+    if len(names) == 1:
+        return home
+    # Some exchanges announce their sessions year by year: no further than the plan needs.
+    end = last + timedelta(days=REACH_MARGIN_DAYS)
+    return joint_calendar([session_calendar(name, home.first_date, end) for name in names])
 
 
 def _instant(connection: Connection, key: str) -> datetime | None:

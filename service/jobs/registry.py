@@ -75,7 +75,7 @@ def rebalance(platform: Platform, payload: Payload) -> object:
     from service.workflows.rebalance import rebalance as workflow
 
     base = date.fromisoformat(payload["base_session"])
-    known = platform.desk.view(platform.clock.now()).last_session
+    known = platform.desk.home_session(platform.desk.view(platform.clock.now()))
     if known > base:
         return Missed(f"The prices of {known} are known: the open that a book decided on {base} trades at has passed.")
     with platform.store.read() as connection:

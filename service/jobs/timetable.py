@@ -9,13 +9,16 @@ For each week, with s₀ the last session of the ISO week:
 2. ``close_round`` of each tournament, ``window_minutes`` after its opening and before the next session closes, so that s₀
    stays the last session whose close precedes the round's close;
 3. ``rebalance`` of the fund at the later of the closes, ordered after them;
-4. ``score_round`` on each scored day k, once the close of s₀ + lag + k is known;
+4. ``score_round`` on each scored day k, once the close of s₀ + lag + k is known on every exchange that assets trade on;
 5. ``resolve_round`` at the instant of the last score, ordered after it.
 
 Each round is a chain, and so is the fund: the steps of a chain run in order, each after the one before it is done, and a step
 that fails holds up its own chain and no other.
 
-For each session, ``settle_fund`` marks the book to that session's close.
+For each session of any exchange, ``settle_fund`` marks the book to that session's close.
+
+Rounds open and close by the hours of one exchange, so a week has one round however many exchanges there are. What has to wait
+for prices waits for those of all of them.
 
 Rules are in exchange-local time, because sessions are; the due instants are aware UTC datetimes, so that a change of the clocks
 moves an instant and never drops or doubles one.
@@ -28,7 +31,7 @@ from datetime import date, datetime, timedelta
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.ids import Tournament
-from market.calendars import SessionCalendar, to_instant
+from market.calendars import SessionCalendar, to_date, to_instant
 from service.settings import Schedule
 from service.store.records import PlannedOccurrence
 
@@ -69,13 +72,14 @@ def occurrences(
     first: datetime,
     last: datetime,
     vendor_delay_minutes: int = 60,
+    markets: SessionCalendar | None = None,
 ) -> list[PlannedOccurrence]:
     """Return what falls due, in the order in which it is to be run.
 
     Parameters
     ----------
     calendar : SessionCalendar
-        Sessions of the exchange; it has to cover ``last``.
+        Sessions of the exchange by which rounds open and close; it has to cover ``last``.
     tournaments : Mapping of Tournament to Timed
         The tournaments that run, each with its own hours.
     first, last : datetime
@@ -83,6 +87,8 @@ def occurrences(
         so are the settlements that are due in [first, last].
     vendor_delay_minutes : int
         Minutes after a close at which that session's prices are known.
+    markets : SessionCalendar, optional
+        Sessions of all exchanges that assets trade on; ``calendar`` alone by default.
 
     Returns
     -------
@@ -93,22 +99,23 @@ def occurrences(
     Raises
     ------
     InputRejected
-        CALENDAR_END when the calendar ends before ``last``; SETTING_INVALID when a round would still be open at the next
+        CALENDAR_END when a calendar ends before ``last``; SETTING_INVALID when a round would still be open at the next
         session's close, or a scored day lies outside the horizon; DATE_INVALID when ``first`` is after ``last``.
     """
     if first > last:
         raise InputRejected(Code.DATE_INVALID, "The first instant of a timetable is not after its last.")
-    if calendar.last_date < last.date():
+    markets = markets or calendar
+    if min(calendar.last_date, markets.last_date) < last.date():
         raise InputRejected(Code.CALENDAR_END, f"The exchange calendar ends before {last:%Y-%m-%d}.")
     for timed in tournaments.values():
         _check(timed)
     delay = timedelta(minutes=vendor_delay_minutes)
     settled_after = delay + timedelta(minutes=max((t.schedule.settle_after_minutes for t in tournaments.values()), default=0))
-    found = list(_settlements(calendar, first, last, settled_after))
+    found = list(_settlements(markets, first, last, settled_after))
     # A round can open up to a week end after its base session closed.
     since = max(calendar.first_date, (first - timedelta(days=7)).date())
     for base in calendar.week_ends(since, last.date()):
-        found.extend(_week(calendar, base, tournaments, first, delay))
+        found.extend(_week(calendar, markets, base, tournaments, first, delay))
     return sorted((p for p in found if first <= p.due_at <= last), key=order)
 
 
@@ -134,7 +141,12 @@ def _settlements(calendar: SessionCalendar, first: datetime, last: datetime, aft
 
 
 def _week(
-    calendar: SessionCalendar, base: date, tournaments: Mapping[Tournament, Timed], first: datetime, delay: timedelta
+    calendar: SessionCalendar,
+    markets: SessionCalendar,
+    base: date,
+    tournaments: Mapping[Tournament, Timed],
+    first: datetime,
+    delay: timedelta,
 ) -> Iterator[PlannedOccurrence]:
     """Yield the steps of the rounds with base session ``base``, if they open at or after ``first``."""
     closes: list[datetime] = []
@@ -150,7 +162,7 @@ def _week(
         payload = {"tournament": tournament.label, "base_session": base.isoformat()}
         yield _step("open_round", subject, opens_at, payload)
         yield _step("close_round", subject, closes_at, payload)
-        yield from _scores(calendar, base, timed, subject, payload, delay)
+        yield from _scores(markets, closes_at, timed, subject, payload, delay)
     if closes:
         payload = {"base_session": base.isoformat()}
         yield PlannedOccurrence(f"rebalance:fund:{base.isoformat()}", max(closes), payload, PRIORITY["rebalance"], FUND_CHAIN)
@@ -167,18 +179,28 @@ def _check_base(calendar: SessionCalendar, base: date, closes_at: datetime, tour
 
 
 def _scores(
-    calendar: SessionCalendar, base: date, timed: Timed, subject: str, payload: Mapping[str, str], delay: timedelta
+    markets: SessionCalendar, closes_at: datetime, timed: Timed, subject: str, payload: Mapping[str, str], delay: timedelta
 ) -> Iterator[PlannedOccurrence]:
-    """Yield the scorings of one round and its resolution, as far as the calendar reaches."""
+    """Yield the scorings of one round and its resolution, as far as the calendars reach."""
     after = delay + timedelta(minutes=timed.schedule.score_after_minutes)
-    known = calendar.index_of(base) + timed.lag_sessions
     for day in sorted({*timed.schedule.score_days, timed.horizon_sessions}):
-        if known + day >= calendar.sessions.shape[0]:
+        known = _known_from(markets, closes_at, timed.lag_sessions + day)
+        if known is None:
             return
-        due_at = to_instant(calendar.closes[known + day]) + after
-        yield _step("score_round", subject, due_at, payload)
+        yield _step("score_round", subject, known + after, payload)
         if day == timed.horizon_sessions:
-            yield _step("resolve_round", subject, due_at, payload)
+            yield _step("resolve_round", subject, known + after, payload)
+
+
+def _known_from(markets: SessionCalendar, closes_at: datetime, sessions: int) -> datetime | None:
+    """Return the close after which every exchange has had ``sessions`` sessions since its s₀; None beyond the calendars."""
+    try:
+        bases = zip(markets.exchanges, markets.own_last_closed_before(closes_at), strict=True)
+        return max(markets.close_at(markets.own_offset(exchange, to_date(base), sessions)) for exchange, base in bases)
+    except InputRejected as error:
+        if error.code is Code.CALENDAR_END:
+            return None
+        raise
 
 
 def _step(step: str, subject: str, due_at: datetime, payload: Mapping[str, str]) -> PlannedOccurrence:

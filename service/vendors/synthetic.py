@@ -12,7 +12,7 @@ from market.arrays import DateArray, FloatArray, StrArray
 from market.batch import DELISTING, DIVIDEND, RAW, SPLIT, EventRows, PriceBatch, PriceRows, Rows, join_rows
 from market.calendars import to_datetime64
 from market.panel import NOT_DELISTED, PointInTimePanel
-from market.synthetic import EXCHANGE, SOURCE, SyntheticSpec, generate_market
+from market.synthetic import SOURCE, SyntheticSpec, generate_market
 from service.vendors.source import FetchedPart, FetchRequest
 
 
@@ -24,18 +24,26 @@ class SyntheticSource:
 
     def __init__(self, spec: SyntheticSpec) -> None:
         self._spec = spec
+        self._panel: PointInTimePanel | None = None
+
+    def _market(self) -> PointInTimePanel:
+        if self._panel is None:
+            self._panel = generate_market(self._spec)
+        return self._panel
 
     def steps(self, request: FetchRequest) -> int:  # noqa: ARG002 - the market is made in one piece
         """Return 1."""
         return 1
 
-    def exchange_of(self, ticker: str) -> str | None:  # noqa: ARG002 - there is one exchange
-        """Return the exchange whose sessions the market has."""
-        return EXCHANGE
+    def exchange_of(self, ticker: str) -> str | None:
+        """Return the exchange on whose sessions a ticker trades; None for one that the market lacks."""
+        assets = self._market().assets
+        at = np.flatnonzero(assets.tickers == ticker)
+        return str(assets.exchanges[at[0]]) if at.size else None
 
     def fetch(self, request: FetchRequest) -> Iterator[FetchedPart]:
         """Yield the market, cut to the tickers and dates that are asked for."""
-        panel = generate_market(self._spec)
+        panel = self._market()
         request.advance(SOURCE)
         if 1 not in request.done:
             batch = panel_batch(panel, request)

@@ -140,6 +140,13 @@ def _times(detail: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Resolved", write.instant(detail["resolved_at"])),
         ("Assets in the universe", f"{detail['universe_size']:,}"),
     ]
+    if detail["base_sessions"]:
+        bases = ", ".join(f"{exchange} {session}" for exchange, session in detail["base_sessions"].items())
+        facts.insert(3, ("Base session of each exchange", bases))
+    if detail["universe_change"] is not None:
+        change = detail["universe_change"]
+        facts.append(("Entered and left since the round before", f"{change['entered']:,} and {change['left']:,}"))
+        facts.append(("Churn of the universe", f"{change['churn']:.2%}"))
     if "submissions" in detail:
         facts.append(("Models that take part", f"{detail['submissions']:,}"))
     return facts

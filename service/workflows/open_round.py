@@ -1,13 +1,16 @@
 """Open a round: freeze its universe, neutralizers, terms and, in the classic tournament, its era.
 
 1. *load* the instant, the panel as known then, the terms in force.
-2. *decide* the universe, the exposures, s₀ (the last session that closes before the round does) and the resolve session.
+2. *decide* the universe, the exposures, s₀ of each exchange (the last session that closes before the round does) and the
+   resolve session, the latest at which a return of the round ends. Rounds keep the hours of the settings' exchange: its s₀ is
+   the round's base session.
 3. *commit* the files, then the round's row with its own copy of the terms.
 
 Opening a round that stands already for the same s₀ returns the standing one.
 """
 
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 
 import numpy as np
 from sqlalchemy import Connection
@@ -15,9 +18,10 @@ from sqlalchemy import Connection
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, Unavailable
 from crowdalpha.ids import RoundKey, RoundState, Tournament
+from market.calendars import SessionCalendar, to_date
 from market.panel import PanelView
 from service.context import Platform
-from service.frames import RoundFrame, put_frame
+from service.frames import RoundFrame, RoundSessions, put_frame
 from service.settings import load_schedule, load_terms
 from service.store import audit, rounds
 from service.store.records import RoundRecord
@@ -46,16 +50,15 @@ def open_round(platform: Platform, tournament: Tournament, base_session: date | 
     now = platform.clock.now()
     settings = getattr(platform.settings.tournaments, tournament.label)
     terms = load_terms(settings.terms, platform.settings.config_dir)
-    calendar = platform.desk.calendar(now)
+    last = terms.scoring.lag_sessions + terms.scoring.horizon_sessions
+    calendar, home = platform.desk.calendar(now, last), platform.desk.home_calendar(now, last)
     schedule = load_schedule(settings.schedule, platform.settings.config_dir)
     closes_at = now + timedelta(minutes=schedule.window_minutes)
     if base_session is not None:
         # A round that opens late still closes when it was announced to, unless hardly any window would be left.
-        planned = calendar.close_at(base_session) + timedelta(
-            minutes=schedule.open_after_close_minutes + schedule.window_minutes
-        )
+        planned = home.close_at(base_session) + timedelta(minutes=schedule.open_after_close_minutes + schedule.window_minutes)
         closes_at = max(planned, now + WINDOW_MIN)
-    base = calendar.last_closed_before(closes_at)
+    base = home.last_closed_before(closes_at)
     if base_session is not None and base != base_session:
         raise InputRejected(
             Code.DATE_INVALID, f"A round opened at {now:%Y-%m-%d %H:%M} UTC is based on {base}, not on {base_session}."
@@ -67,10 +70,10 @@ def open_round(platform: Platform, tournament: Tournament, base_session: date | 
     if view.last_session < calendar.last_closed_before(now):
         raise Unavailable(Code.MARKET_COVERAGE, f"Prices of {calendar.last_closed_before(now)} are not known yet.")
     frame, universe_hash, live = freeze(platform, view, tournament, base)
+    frame = replace(frame, sessions=_sessions(view, frame, calendar, home, closes_at))
     files = put_frame(platform.blobs, frame)
     if live is not None:
         files["live"] = platform.blobs.put(live)
-    last = terms.scoring.lag_sessions + terms.scoring.horizon_sessions
     with platform.store.write() as connection:
         number = _next_number(connection, tournament)
         record = RoundRecord(
@@ -79,7 +82,7 @@ def open_round(platform: Platform, tournament: Tournament, base_session: date | 
             opens_at=now,
             closes_at=closes_at,
             base_session=base,
-            resolve_session=calendar.offset(base, last),
+            resolve_session=_resolve_session(frame, calendar, home.offset(base, last), last),
             terms=terms.as_dict(),
             terms_hash=terms.hash,
             universe_hash=universe_hash,
@@ -113,6 +116,25 @@ def freeze(platform: Platform, view: PanelView, tournament: Tournament, base: da
         kinds=exposures.kinds,
     )
     return frame, universe.hash, live
+
+
+def _sessions(
+    view: PanelView, frame: RoundFrame, calendar: SessionCalendar, home: SessionCalendar, closes_at: datetime
+) -> RoundSessions | None:
+    """Return where the assets trade and each exchange's s₀; None where everything is on the rounds' own exchange."""
+    at = np.searchsorted(view.assets.asset_ids, frame.asset_ids)
+    exchanges = np.asarray(view.assets.exchanges[at])
+    used = np.unique(exchanges).tolist()
+    if used == [home.exchange]:
+        return None
+    bases = dict(zip(calendar.exchanges, calendar.own_last_closed_before(closes_at), strict=True))
+    return RoundSessions(exchanges, {exchange: to_date(bases[exchange]) for exchange in used})
+
+
+def _resolve_session(frame: RoundFrame, calendar: SessionCalendar, at_home: date, last: int) -> date:
+    if frame.sessions is None:
+        return at_home
+    return max(calendar.own_offset(exchange, base, last) for exchange, base in frame.sessions.bases.items())
 
 
 def _standing(platform: Platform, tournament: Tournament, base: date) -> RoundRecord | None:

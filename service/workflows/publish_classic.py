@@ -13,6 +13,7 @@ from crowdalpha.terms import RoundTerms
 from market.calendars import to_date, to_instant
 from market.panel import PanelView
 from market.targets import forward_returns, neutral_target
+from market.windows import last_base_row
 from service.context import Platform
 from service.desk import week_end_rows
 from service.settings import load_terms
@@ -32,7 +33,7 @@ def publish_classic(platform: Platform, weeks: int) -> int:
     now = platform.clock.now()
     view = platform.desk.view(now)
     terms = load_terms(platform.settings.tournaments.classic.terms, platform.settings.config_dir)
-    last_row = len(view.sessions) - 1 - terms.scoring.lag_sessions - terms.scoring.horizon_sessions
+    last_row = last_base_row(view.trading, terms.scoring.horizon_sessions, terms.scoring.lag_sessions)
     tables = [
         _era(platform, view, row, terms)
         for row in week_end_rows(view.sessions[: last_row + 1], platform.settings.universe.min_history_sessions, weeks)

@@ -5,8 +5,9 @@
    blend to an alpha, solve.
 3. *commit* the target weights with their evidence (files), then the rebalance's row.
 
-Decision instant: the clock's; prices up to the last session known then, resolved rounds up to then. The fill is the next
-session's open, never earlier. Deciding again for the same session returns the standing decision.
+Decision instant: the clock's; prices up to the last session known then, resolved rounds up to then. The fill is the next open
+after it, never earlier; on a date on which not all exchanges trade, the assets of the others stay as they are. Deciding again
+for the same session, one of the exchange that the rounds keep to, returns the standing decision.
 """
 
 import json
@@ -87,10 +88,10 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
     """
     now = platform.clock.now()
     view = platform.desk.view(now)
-    session = view.last_session
+    session = platform.desk.home_session(view)
     if as_of is not None and as_of != session:
         raise Conflict(Code.ROUND_NOT_DUE, f"The last session known now is {session}; a book is decided on it, not on {as_of}.")
-    fill = platform.desk.calendar(now).next_session(session)
+    fill = platform.desk.calendar(now).next_open_after(now)
     with platform.store.read() as connection:
         standing = fund.latest_rebalance(connection)
         if standing is not None and standing.as_of == session and not dry_run:

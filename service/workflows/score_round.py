@@ -1,15 +1,17 @@
 """Score a round on the returns known so far; on its last day the scores are final.
 
 1. *load* what the close prepared, as memory maps, and the panel as known now.
-2. *decide* day k (the last session known, at most the horizon), the forward returns over it, the neutral binned target,
-   and every score kind of the round's terms; each score is quantized once, half-even, to parts per billion.
+2. *decide* day k (the sessions that every exchange has had, at most the horizon), the forward returns over it, the neutral
+   binned target, and every score kind of the round's terms; each score is quantized once, half-even, to parts per billion.
 3. *commit* the day to the score book (a file), then the scores over the former day's (rows); a round that was ``closed``
    becomes ``scoring``.
 
-Decision instant: the clock's. Day k uses closes s₀+lag … s₀+lag+k, all known then.
+Decision instant: the clock's. Day k uses closes s₀+lag … s₀+lag+k of each exchange, all known then.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
@@ -17,9 +19,11 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected, InvariantBroken, Unavailable
 from crowdalpha.ids import RoundKey, RoundState, Tournament
 from crowdalpha.terms import PPB, RoundTerms
-from market.arrays import FloatArray
+from market.arrays import DateArray, FloatArray, IntArray
+from market.calendars import SessionCalendar, to_date
 from market.panel import PanelView
-from market.targets import coverage, forward_returns, neutral_target, priced_share
+from market.targets import coverage, neutral_target, priced_share, window_returns
+from market.windows import days_known, windows
 from service.context import Platform
 from service.frames import RoundFrame, get_frame, get_prepared
 from service.scorebook import DayScores
@@ -58,8 +62,10 @@ def score_round(platform: Platform, key: RoundKey) -> int:
     view = platform.desk.view(now)
     if not np.array_equal(prepared.asset_ids, frame.asset_ids):
         raise InvariantBroken(Code.BLOB_BROKEN, f"Round {key} was prepared on other assets than it opened with.")
-    day = _day(view, record, terms)
-    target = _target(platform, view, record, terms, frame, day)
+    members = platform.desk.positions_of(frame.asset_ids)
+    counted = _counted(view, members, record, frame)
+    day = _day(view, counted, record, terms)
+    target = _target(view, members, counted, record, terms, frame, day)
     final = day == terms.scoring.horizon_sessions
     threads = platform.settings.scoring.threads
     # Whether enough of the target is known was judged by the round's own terms.
@@ -76,23 +82,40 @@ def score_round(platform: Platform, key: RoundKey) -> int:
     return day
 
 
-def _day(view: PanelView, record: RoundRecord, terms: RoundTerms) -> int:
-    known = len(view.sessions) - 1 - view.index_of(record.base_session) - terms.scoring.lag_sessions
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """How a round's sessions are counted: calendar, column of each asset's exchange in it, s₀ of each exchange."""
+
+    calendar: SessionCalendar
+    columns: IntArray
+    base: date | DateArray
+
+
+def _counted(view: PanelView, members: IntArray, record: RoundRecord, frame: RoundFrame) -> _Counted:
+    calendar, frozen = view.calendar, frame.sessions
+    if frozen is None:
+        return _Counted(calendar, calendar.columns(view.assets.exchanges[members]), record.base_session)
+    bases = [frozen.bases.get(exchange) for exchange in calendar.exchanges]
+    return _Counted(calendar, calendar.columns(frozen.exchanges), np.array(bases, dtype="datetime64[D]"))
+
+
+def _day(view: PanelView, counted: _Counted, record: RoundRecord, terms: RoundTerms) -> int:
+    known = days_known(counted.calendar, counted.columns, counted.base, terms.scoring.lag_sessions, view.last_session)
     if known < 1:
         raise Conflict(Code.ROUND_NOT_DUE, f"No return of round {record.key} is known yet.")
     return min(known, terms.scoring.horizon_sessions)
 
 
 def _target(
-    platform: Platform, view: PanelView, record: RoundRecord, terms: RoundTerms, frame: RoundFrame, day: int
+    view: PanelView, members: IntArray, counted: _Counted, record: RoundRecord, terms: RoundTerms, frame: RoundFrame, day: int
 ) -> FloatArray:
-    members = platform.desk.positions_of(frame.asset_ids)
-    window = (view, members, record.base_session, day, terms.scoring.lag_sessions)
-    returns = forward_returns(*window)
-    share = min(coverage(returns), priced_share(*window))
-    if share * PPB < terms.scoring.coverage_min_ppb:
+    scoring, start = terms.scoring, to_date(view.sessions[0])
+    rows = windows(counted.calendar, counted.columns, counted.base, day, scoring.lag_sessions, axis_start=start)
+    returns = window_returns(view, members, *rows)
+    share = min(coverage(returns), priced_share(view, members, *rows))
+    if share * PPB < scoring.coverage_min_ppb:
         raise Unavailable(Code.MARKET_COVERAGE, f"Prices of only {share:.1%} of round {record.key}'s universe are known.")
-    return neutral_target(returns, frame.exposures, terms.scoring.bin_shares_percent)
+    return neutral_target(returns, frame.exposures, scoring.bin_shares_percent)
 
 
 def in_ppb(values: Mapping[str, FloatArray]) -> dict[str, tuple[list[float], list[int]]]:

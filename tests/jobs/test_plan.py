@@ -2,12 +2,16 @@
 is ever planned. Method: plans in many small steps against one plan in one step, on a real store."""
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from market.synthetic import SyntheticSpec, generate_market
 from service.clock import SimulatedClock
+from service.desk import MarketDesk
+from service.home import Home
 from service.jobs.plan import plan_ahead
 from service.settings import load_settings
 from service.store import occurrences
@@ -16,7 +20,9 @@ START = datetime(2016, 1, 6, 12, 0, tzinfo=UTC)
 
 
 def platform_on(store):
-    return SimpleNamespace(store=store, clock=SimulatedClock(START), settings=load_settings(env={}))
+    settings = load_settings(env={})
+    desk = MarketDesk(Home(Path("nowhere")), settings)  # without prices
+    return SimpleNamespace(store=store, clock=SimulatedClock(START), settings=settings, desk=desk)
 
 
 def rows(store) -> list[tuple[str, datetime]]:
@@ -61,3 +67,22 @@ def test_nothing_is_planned_from_before_the_first_plan(store) -> None:
     opened = Counter(job.split(":")[1] for job, _ in rows(store) if job.startswith("open_round"))
     # Fridays from 8 January to 29 April 2016 (Good Friday's week ends on a Thursday).
     assert opened == {"signals": 17, "classic": 17}
+
+
+def test_a_home_with_several_exchanges_plans_by_all_of_them(store) -> None:
+    spec = SyntheticSpec(seed=4, n_assets=12, countries=("US", "JP"), start=date(2015, 6, 1), end=date(2016, 1, 5))
+    alone = platform_on(store)
+    plan_ahead(alone, START + timedelta(days=150))
+    one = rows(store)
+    with store.write() as connection:
+        connection.exec_driver_sql("DELETE FROM occurrences")
+        connection.exec_driver_sql("DELETE FROM meta")
+    platform = platform_on(store)
+    platform.desk.use(generate_market(spec))
+    plan_ahead(platform, START + timedelta(days=150))
+    two = rows(store)
+    opened = [[row for row in plan if row[0].startswith(("open_round", "close_round"))] for plan in (one, two)]
+    assert opened[0] == opened[1]
+    # Tokyo was closed on 29 April and from 3 to 5 May 2016: 22 sessions after 1 April end there on 9 May, in New York on 3 May
+    due = [dict(plan)["resolve_round:signals:2016-04-01"].date() for plan in (one, two)]
+    assert due == [date(2016, 5, 3), date(2016, 5, 9)]

@@ -41,7 +41,7 @@ def platform(store):
             state = RoundState.VOID if number == 2 else RoundState.OPEN
             rounds.add_round(connection, a_round(number, FRIDAY + timedelta(weeks=number - 1), state))
     view = SimpleNamespace(last_session=FRIDAY)
-    desk = SimpleNamespace(view=lambda instant: view, seen=view)
+    desk = SimpleNamespace(view=lambda instant: view, home_session=lambda view: view.last_session, seen=view)
     return SimpleNamespace(store=store, clock=SimulatedClock(datetime(2016, 3, 1, tzinfo=UTC)), desk=desk)
 
 

@@ -8,7 +8,7 @@ import pytest
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.ids import Tournament
-from market.calendars import session_calendar
+from market.calendars import joint_calendar, session_calendar, to_instant
 from service.jobs.timetable import Timed, occurrences, order
 from service.settings import Schedule
 from service.store.records import PlannedOccurrence as Planned
@@ -142,3 +142,59 @@ def test_a_round_is_one_chain_and_the_fund_another() -> None:
     of_round = [p for p in planned if p.chain == "signals:2016-01-08"]
     assert [p.job.split(":")[0] for p in of_round] == ["open_round", "close_round", *["score_round"] * 4, "resolve_round"]
     assert {p.job.split(":")[0] for p in planned if p.chain == "fund"} == {"settle_fund", "rebalance"}
+
+
+# --- several exchanges ---------------------------------------------------------------------------------------------------
+
+FIVE = ("XNYS", "XLON", "XTKS", "XETR", "XHKG")
+
+
+def single(exchange: str):
+    return session_calendar(exchange, date(2014, 12, 1), date(2019, 6, 30))
+
+
+def plan_five(first: str, last: str, tournaments=BOTH) -> list[Planned]:
+    return occurrences(single("XNYS"), tournaments, at(first), at(last), markets=joint_calendar([single(x) for x in FIVE]))
+
+
+def test_several_exchanges_open_and_close_the_rounds_that_one_does() -> None:
+    alone = occurrences(single("XNYS"), BOTH, at("2015-01-01"), at("2019-01-01"))
+    five = plan_five("2015-01-01", "2019-01-01")
+    for step in ("open_round", "close_round", "rebalance"):
+        assert of(five, step) == of(alone, step)
+    assert (
+        len(of(five, "open_round:signals")) == len({p.payload["base_session"] for p in of(five, "open_round:signals")}) == 209
+    )
+
+
+def test_a_score_waits_for_the_last_exchange() -> None:
+    """By hand: each exchange's own list of sessions is walked from its last close before the round's close."""
+    closes = {p.payload["base_session"]: p.due_at for p in of(plan_five("2015-01-01", "2018-01-01"), "close_round:signals")}
+    resolved = of(plan_five("2015-01-01", "2018-01-01"), "resolve_round:signals")
+    assert len(resolved) > 150
+    later = 0
+    for planned in resolved:
+        ends = []
+        for exchange in FIVE:
+            calendar = single(exchange)
+            closed = sum(to_instant(c) < closes[planned.payload["base_session"]] for c in calendar.closes)
+            ends.append(calendar.sessions[closed - 1 + 22].item())
+        # of the date on which the last window ends, all prices are known after the last close on it
+        hours = [c.close_at(max(ends)) for c in map(single, FIVE) if c.is_session(max(ends))]
+        assert planned.due_at == max(hours) + timedelta(minutes=60 + 30)
+        later += max(ends) > ends[0]
+    assert later > 50
+
+
+def test_the_fund_is_settled_on_each_date_of_any_exchange() -> None:
+    settled = [p.payload["session"] for p in of(plan_five("2016-01-01", "2017-01-01"), "settle_fund")]
+    expected = {d.item() for x in FIVE for d in single(x).sessions if date(2016, 1, 1) <= d.item() <= date(2016, 12, 31)}
+    assert settled == [d.isoformat() for d in sorted(expected)]
+    assert "2016-12-26" in settled  # Tokyo alone
+
+
+def test_a_calendar_of_any_exchange_that_ends_too_early_is_refused() -> None:
+    short = joint_calendar([single("XNYS"), session_calendar("XTKS", date(2014, 12, 1), date(2016, 1, 31))])
+    with pytest.raises(InputRejected) as caught:
+        occurrences(single("XNYS"), BOTH, at("2015-12-01"), at("2016-03-01"), markets=short)
+    assert caught.value.code is Code.CALENDAR_END

@@ -18,6 +18,7 @@ from market.calendars import to_date, to_instant
 from market.panel import PanelView, PointInTimePanel
 from market.projection import orthonormal_basis
 from market.targets import forward_returns, neutral_target
+from market.windows import last_base_row
 from portfolio.book import BookState
 from service.desk import MarketDesk, week_end_rows
 from service.home import Home
@@ -83,7 +84,7 @@ class Published:
         """Scores of a round mature day by day: the newest base session has one session of its window, the oldest all."""
         found = {}
         for horizon in (1, 5, 20):
-            row = len(view.sessions) - 3 - horizon
+            row = last_base_row(view.trading, horizon, 2)
             evening = self.desk.view(to_instant(view.known_at[row]))
             members = self.desk.universe(evening).members
             returns = forward_returns(view, members, to_date(view.sessions[row]), horizon, 2)
@@ -92,8 +93,8 @@ class Published:
 
     def _eras(self, view: PanelView) -> list[Any]:
         terms = load_terms(self.settings.tournaments.classic.terms, self.settings.config_dir)
-        reach = terms.scoring.lag_sessions + terms.scoring.horizon_sessions
-        rows = week_end_rows(view.sessions[: len(view.sessions) - reach], self.settings.universe.min_history_sessions, ERAS)
+        last_row = last_base_row(view.trading, terms.scoring.horizon_sessions, terms.scoring.lag_sessions)
+        rows = week_end_rows(view.sessions[: last_row + 1], self.settings.universe.min_history_sessions, ERAS)
         return [_era(self._platform(), view, row, terms) for row in rows]
 
     def _crowd(self, view: PanelView, members: np.ndarray, asset_ids: np.ndarray) -> dict[str, Any]:

@@ -28,9 +28,9 @@ CUT_ROWS = (316, 337, 356, 371, 398)
 
 @cache
 def market_of_sixty() -> PointInTimePanel:
-    """Sixty assets over 400 sessions, with splits, halts, listings, delistings and corrections."""
+    """Sixty assets of New York and Toronto over 400 dates, with splits, halts, listings, delistings and corrections."""
     spec = SyntheticSpec(
-        seed=SEED, n_assets=60, start=date(2015, 1, 2), end=date(2016, 8, 3), splits_per_year=0.5, halts_per_year=2.0,
+        seed=SEED, n_assets=60, start=date(2015, 1, 2), end=date(2016, 7, 25), splits_per_year=0.5, halts_per_year=2.0,
         listing_share=0.1, delisting_share=0.1, countries=("US", "CA"),
     )  # fmt: skip
     return corrected(generate_market(spec), SEED, share=0.002)

@@ -3,6 +3,7 @@
 Method: random words on a small market, several on some cells, in shuffled order; the plain twin goes through them one by one.
 """
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -16,6 +17,7 @@ from market.panel import NOT_DELISTED, AssetTable, PointInTimePanel
 from tests.builders.panels import new_york
 
 SEED = 515
+NAN = np.nan
 N, T, DELAY = 7, 90, 60
 FIRST = date(2015, 2, 2)
 
@@ -120,6 +122,38 @@ def test_splits_dividends_and_delistings_take_effect_on_their_sessions_and_when_
     assert view(panel, 60).delisting_index.tolist() == [-1, -1, 60, -1, -1, -1, -1]
     assert "survivors_only" not in panel.flags
     assert "survivors_only" in assemble(rows, no_events(), table(), setting()).flags
+
+
+def test_a_delisting_that_nobody_priced_gets_its_return_by_the_rule_and_the_panel_says_so():
+    print(f"seed {SEED + 4}")
+    rows, _ = words(np.random.default_rng(SEED + 4))
+    ends = {0: 60, 1: 60, 2: 60, 3: 60, 4: 60}
+    calendar, begin = new_york(), new_york().index_of(FIRST)
+    last_trade = np.array([60, 60, 60, 40, 60, T, T])[rows.assets]  # asset 3 stopped trading a month before
+    kept = calendar.sessions[begin + np.minimum(last_trade, T)] > rows.dates
+    rows = StoredRows(rows.assets[kept], rows.dates[kept], rows.known_at[kept], {k: v[kept] for k, v in rows.values.items()})
+    told = events(*(("delisting", asset, row, NAN if asset else -0.5, 0) for asset, row in ends.items()))
+    reasons = np.array(["performance", "merger", "performance", "unknown", ""])
+    unknown = replace(told, reasons=reasons)
+    panel = assemble(rows, unknown, table(), replace(setting(), delisting_performance_return=-0.4))
+    assert panel.delisting_return[:5].tolist() == [-0.5, 0.0, -0.4, -0.4, 0.0]
+    assert "delisting_return_assumed" in panel.flags
+    # Shumway's figure is the default, and where the data say everything nothing is assumed
+    assert assemble(rows, unknown, table(), setting()).delisting_return[2] == -0.3
+    stated = assemble(rows, replace(unknown, values=np.full(5, -0.1)), table(), setting())
+    assert stated.delisting_return[:5].tolist() == [-0.1] * 5
+    assert "delisting_return_assumed" not in stated.flags
+
+
+def test_an_assumed_delisting_return_depends_on_nothing_after_the_delisting():
+    print(f"seed {SEED + 5}")
+    rows, place = words(np.random.default_rng(SEED + 5))
+    told = events(("delisting", 2, 60, NAN, 0))
+    after = place >= 60
+    changed = {k: np.where(after, v * 3.0, v) for k, v in rows.values.items()}
+    one, two = (assemble(StoredRows(rows.assets, rows.dates, rows.known_at, values), told, table(), setting())
+                for values in (rows.values, changed))  # fmt: skip
+    assert one.delisting_return[2] == two.delisting_return[2]
 
 
 def test_rows_off_the_calendar_are_counted_and_nothing_on_it_is_refused():

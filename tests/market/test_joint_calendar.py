@@ -200,3 +200,13 @@ def test_every_country_of_the_table_has_an_exchange_whose_sessions_are_known():
     assert {"US", "GB", "JP", "DE", "FR", "IN", "AU", "CA", "HK", "CH", "KR", "TW", "BR", "SE", "CN", "CL", "PE"} <= set(VENUES)
     assert venue_of("JP").exchange == "XTKS"
     assert refusal(venue_of, "EG") is Code.COUNTRY_UNKNOWN
+
+
+def test_the_next_open_is_that_of_whichever_exchange_opens_first():
+    # Friday evening in New York: Tokyo opens next, at midnight UTC on Monday; on 21 September 2015 it is closed
+    assert JOINT.next_open_after(utc(2015, 9, 11, 23)) == date(2015, 9, 14)
+    assert JOINT.next_open_after(utc(2015, 9, 14, 0)) == date(2015, 9, 15)  # at the open itself it is too late
+    assert JOINT.next_open_after(utc(2015, 9, 21, 6, 59)) == date(2015, 9, 21)  # London opens at 07:00 UTC
+    assert JOINT.next_open_after(utc(2015, 9, 21, 7)) == date(2015, 9, 22)
+    assert SINGLE[0].next_open_after(utc(2015, 9, 11, 13, 29)) == date(2015, 9, 11)
+    assert refusal(JOINT.next_open_after, utc(2016, 12, 31)) is Code.CALENDAR_END

@@ -13,6 +13,8 @@ from crowdalpha.errors import InputRejected, InvariantBroken
 from market.calendars import to_instant
 from market.panel import NOT_DELISTED, AssetTable, build_panel
 from market.pivot import to_tables
+from market.quotes import FIELDS
+from market.revisions import Revisions
 from tests.builders.panels import changed_after, hand_panel, new_york, small_panel, view_at
 
 NAN = np.nan
@@ -300,3 +302,19 @@ def test_a_panel_that_contradicts_itself_is_not_made():
         AssetTable(ids, ids, ids, ids, ids, ids, np.zeros(2))
     with pytest.raises(InvariantBroken):
         AssetTable(np.sort(ids), ids, ids, ids, ids, ids, np.zeros(3))
+
+
+def test_what_was_known_is_counted_and_as_much_knowledge_means_the_same_bytes():
+    panel = small_panel(seed=27, n_assets=12, n_sessions=60)
+    print("seed 27")
+    evening, late = panel.known_at[40].astype("datetime64[us]"), np.timedelta64(1, "h")
+    close, row, asset = (np.array([x]) for x in (FIELDS.index("close"), 30, 7))
+    revisions = Revisions(np.array([evening + late]), close, row, asset, np.array([100.0]))
+    gone = np.full(12, np.datetime64("NaT"), dtype="datetime64[us]")
+    gone[5] = panel.known_at[55].astype("datetime64[us]") + late
+    panel = replace(panel, revisions=revisions, delisting_known_at=gone)
+    before, after, end = (to_instant(evening + late * k) for k in (0, 2, 24 * 90))
+    assert [panel.knowledge_at(instant) for instant in (before, after, end)] == [(41, 0, 0), (41, 1, 0), (60, 1, 1)]
+    assert panel.knowledge_at(to_instant(evening - late * 24 * 365))[0] == 0
+    assert panel.as_of(before).close.tobytes() == panel.as_of(to_instant(evening + late / 2)).close.tobytes()
+    assert panel.as_of(before).close.tobytes() != panel.as_of(after).close.tobytes()

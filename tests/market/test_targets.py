@@ -124,7 +124,9 @@ def test_a_window_is_priced_as_far_as_its_ends_are():
     close[4, 1:4] = NAN  # end: s₀ + 4
     close[2:4, 5:] = NAN  # a halt inside the window is none of its ends
     view = view_at(hand_panel(close, delistings={1: (3, -0.5)}))
-    assert priced_share(view, ALL(10), S0, horizon=3, lag=1) == 0.8
-    assert priced_share(view, ALL(10), S0, horizon=2, lag=1) == 0.5
-    assert priced_share(view, ALL(10), S0, horizon=4, lag=1) == 0.9
+    start = np.full(10, 1)
+    assert priced_share(view, ALL(10), start, start + 3) == 0.8
+    assert priced_share(view, ALL(10), start, start + 2) == 0.5
+    assert priced_share(view, ALL(10), start, start + 4) == 0.9
+    assert priced_share(view, ALL(10), start, np.where(ALL(10) < 5, 5, 4)) == 0.9  # each asset has ends of its own
     assert coverage(forward_returns(view, ALL(10), S0, horizon=3, lag=1)) == 1.0

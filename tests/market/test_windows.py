@@ -2,6 +2,7 @@
 each asset's return is recomputed from its own exchange's list of sessions, and delisting returns from the rules by hand."""
 
 import csv
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from crowdalpha.errors import InputRejected, InvariantBroken
 from market.calendars import joint_calendar, session_calendar
 from market.delistings import delisting_returns, traded_before
 from market.targets import forward_returns, raw_target, window_returns
-from market.windows import windows
+from market.windows import days_known, last_base_row, windows
 from tests.builders.panels import hand_panel, small_panel, view_at
 
 NAN = np.nan
@@ -199,3 +200,45 @@ def test_a_round_that_closes_a_second_later_may_have_another_base():
     close = datetime(2015, 6, 8, 6, 0, tzinfo=UTC)  # Tokyo's close
     a, b = (windows(JOINT, np.array([2]), JOINT.own_last_closed_before(close + timedelta(seconds=s)), 20, 2) for s in (0, 1))
     assert (b[0] - a[0]).tolist() == [1]
+
+
+@pytest.mark.parametrize("lag", [0, 2])
+def test_day_k_is_known_when_every_exchange_has_had_k_sessions(lag):
+    index = np.array([0, 1, 2])
+    closes_at = datetime(2015, 9, 11, 21, 0, tzinfo=UTC)  # before Silver Week
+    base = JOINT.own_last_closed_before(closes_at)
+    for last in JOINT.sessions[JOINT.index_of(date(2015, 9, 10)) :][:40].tolist():
+        after = [sum(day <= last and close >= closes_at for day, close in PUBLISHED[exchange]) for exchange in EXCHANGES]
+        assert days_known(JOINT, index, base, lag, last) == min(after) - lag
+        assert days_known(JOINT, index[:1], base, lag, last) == after[0] - lag
+    ends = windows(JOINT, index, base, 20, lag)[1]
+    assert days_known(JOINT, index, base, lag, JOINT.sessions[ends.max()].item()) == 20
+    assert days_known(JOINT, index, base, lag, JOINT.sessions[ends.max() - 1].item()) == 19
+
+
+def test_the_last_base_is_the_last_one_whose_windows_end_inside():
+    trading = JOINT.trading[:300]
+    row = last_base_row(trading, 20, 2)
+    for at, inside in ((row, True), (row + 1, False)):
+        ends = windows(JOINT, np.array([0, 1, 2]), JOINT.sessions[at].item(), 20, 2)[1]
+        assert bool(ends.max() < 300) is inside
+    assert last_base_row(np.ones((22, 1), dtype=bool), 20, 2) == -1
+    assert last_base_row(np.ones((21, 2), dtype=bool), 20, 2) == -1
+
+
+def test_forward_returns_on_several_exchanges_run_over_each_ones_own_window():
+    close, index = world(seed=43)
+    print("seed 43")
+    flat = hand_panel(close, calendar=JOINT, first=JOINT.sessions[0].item())
+    assets = replace(flat.assets, exchanges=np.array(EXCHANGES)[index])
+    names = sorted(EXCHANGES)
+    trading = JOINT.trading[:, [EXCHANGES.index(name) for name in names]]
+    panel = replace(flat, assets=assets, trading=trading)
+    evening = date(2015, 9, 11)
+    start, end = windows(JOINT, index, evening, 20, 2)
+    view = view_at(panel, int(end.max()))
+    expected = close[end, np.arange(6)] / close[start, np.arange(6)] - 1
+    np.testing.assert_allclose(forward_returns(view, np.arange(6), evening, 20, 2), expected, atol=1e-13)
+    with pytest.raises(InputRejected) as caught:
+        forward_returns(view_at(panel, int(end.max()) - 1), np.arange(6), evening, 20, 2)
+    assert caught.value.code is Code.DATE_OUTSIDE_PANEL

@@ -4,6 +4,8 @@ Method: round trips through the stored files of a small platform, and damage don
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from crowdalpha.codes import Code
 from crowdalpha.errors import InvariantBroken, Unavailable
 from service.context import Platform
-from service.frames import get_prepared, put_prepared
+from service.frames import RoundSessions, get_frame, get_prepared, put_frame, put_prepared
 from service.store import rounds
 from signals.prepared import PreparedRound, prepare_round, score_prepared
 from tests.builders.platforms import SIGNALS_OPEN, TICKERS, serve_small
@@ -73,3 +75,20 @@ def test_a_changed_file_of_a_prepared_round_is_never_read(platform: Platform) ->
         assert refused.value.code is Code.BLOB_BROKEN
     finally:
         path.write_bytes(whole)
+
+
+def test_where_a_rounds_assets_trade_comes_back_and_is_a_file_of_its_own(platform: Platform) -> None:
+    with platform.store.read() as connection:
+        plain = get_frame(connection, platform.blobs, SIGNALS_OPEN)
+    assert plain.sessions is None
+    assert set(put_frame(platform.blobs, plain)) == {"universe", "exposures"}
+    exchanges = np.array(["XNYS", "XTKS"])[np.arange(len(TICKERS)) % 2]
+    told = RoundSessions(exchanges, {"XNYS": date(2016, 3, 24), "XTKS": date(2016, 3, 25)})
+    files = put_frame(platform.blobs, replace(plain, sessions=told))
+    assert {name: files[name] for name in ("universe", "exposures")} == put_frame(platform.blobs, plain)
+    with platform.store.write() as connection:
+        rounds.set_artifact(connection, SIGNALS_OPEN, "sessions", files["sessions"])
+        again = get_frame(connection, platform.blobs, SIGNALS_OPEN).sessions
+    assert again is not None
+    assert again.exchanges.tolist() == exchanges.tolist()
+    assert again.bases == told.bases

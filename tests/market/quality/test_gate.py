@@ -446,6 +446,7 @@ def test_a_session_whose_prices_were_set_aside_leaves_a_window_without_its_end()
     accepted = judged(replace(prices, close=close)).accepted
     table = np.where(accepted, close, np.nan).reshape(20, 120).T
     view = view_at(hand_panel(table))
-    window = (view, np.arange(20), NEW_YORK.sessions[NEW_YORK.index_of(date(2014, 1, 2)) + 97].item(), 20, 2)
-    assert coverage(forward_returns(*window)) == 1.0
-    assert priced_share(*window) == 0.75
+    s0 = NEW_YORK.sessions[NEW_YORK.index_of(date(2014, 1, 2)) + 97].item()
+    start = np.full(20, 97 + 2)
+    assert coverage(forward_returns(view, np.arange(20), s0, 20, 2)) == 1.0
+    assert priced_share(view, np.arange(20), start, start + 20) == 0.75
