@@ -48,6 +48,7 @@ class MarketSettings:
     """Table ``market``."""
 
     calendar: str
+    currency: str
     vendor_delay_minutes: int = _bounded(0, 7 * 24 * 60)
     fx_carry_days_max: int = _bounded(0, 366)
     delisting_performance_return: float = _bounded(-1, 0)
