@@ -24,6 +24,7 @@ from sqlalchemy import Connection
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.ids import RoundKey, RoundState, Tournament
+from market.arrays import FloatArray
 from service.context import Platform
 from service.frames import get_book, get_frame
 from service.store import models, rounds, stakes
@@ -105,6 +106,23 @@ def published_meta_model(platform: Platform, key: RoundKey) -> dict[str, Any]:
     # By label: in the order of the universe a classic round's ids would tell which asset each of them is.
     order = sorted(range(len(labels)), key=labels.__getitem__)
     return line | {"ids": [labels[i] for i in order], "raw": book.raw[order].tolist(), "neutral": book.neutral[order].tolist()}
+
+
+def public_vectors(platform: Platform, tournament: Tournament) -> list[tuple[RoundRecord, list[str], FloatArray]]:
+    """Return round, labels and raw meta-model of every resolved round whose vectors are public, oldest first.
+
+    Labels are sorted, and the vector goes with them, as in :func:`published_meta_model`.
+    """
+    found = []
+    with platform.store.read() as connection:
+        for record in rounds.list_rounds(connection, tournament, (RoundState.RESOLVED,)):
+            if not _enough_providers(platform, read_report(platform, connection, record.key)):
+                continue
+            labels = get_frame(connection, platform.blobs, record.key).labels
+            order = sorted(range(len(labels)), key=labels.__getitem__)
+            raw = get_book(connection, platform.blobs, record.key).raw
+            found.append((record, [labels[i] for i in order], raw[order]))
+    return found
 
 
 def latest_public(platform: Platform, connection: Connection, tournament: Tournament) -> RoundRecord | None:
