@@ -1,6 +1,6 @@
-"""All benchmarks, one after the other: ``python -m benchmarks``. Some twenty minutes on a machine that does nothing else."""
+"""All benchmarks, one after the other: ``python -m benchmarks``. Half an hour on a machine that does nothing else."""
 
-from benchmarks import commands, day, rebalance, scores, twin, upload
+from benchmarks import commands, day, diagnose, rebalance, scores, twin, upload
 
 
 def main() -> None:
@@ -11,6 +11,7 @@ def main() -> None:
     twin.main([])
     rebalance.main()
     commands.main([])
+    diagnose.main([])
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def make(folder: str, assets: int, years: int) -> dict[str, Any]:
             np.arange(len(row)) + 1, names[asset], calendar.sessions[at[row]], np.round(values * 0.999, 4), none, none, values,
             np.rint(rng.uniform(1e4, 1e6, len(row))), np.full(len(row), "USD"), known,
         )  # fmt: skip
-        store.append(dataset, rows, EventRows.empty(), flags=["assumed"])
+        store.append(dataset, rows, EventRows.empty(), batch_id=str(year), flags=["assumed"])
     return {"wall": [0.0], "cpu": [0.0]}
 
 
@@ -60,7 +60,7 @@ def ours(folder: str, last_year: int) -> dict[str, Any]:
     from service.pricestore import PriceStore
 
     def serve() -> Any:
-        panel = stored_panel(PriceStore(Path(folder) / "market"), date(last_year - 1, 11, 20))
+        panel = stored_panel(PriceStore(Path(folder) / "market"), first=date(last_year - 1, 11, 20))
         view = panel.as_of(to_instant(panel.known_at[-20]))
         return view.close[-WINDOW:], view.quotes.volume[-WINDOW:], view.quotes.open[-WINDOW:]
 

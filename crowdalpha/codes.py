@@ -22,7 +22,7 @@ class Code(StrEnum):
 
     # The file as a whole
     FILE_EMPTY = "file_empty", "The file holds no bytes, or nothing but line ends."
-    FILE_TOO_LARGE = "file_too_large", "The file is larger than 10 MiB; reading stopped there."
+    FILE_TOO_LARGE = "file_too_large", "The file is larger than 10 MiB, or a history than 1 GiB; reading stopped there."
     FILE_NOT_TEXT = "file_not_text", "The file is an archive, a spreadsheet, a web page or another format, not CSV text."
     FILE_ENCODING = "file_encoding", "The file is not valid UTF-8."
     FILE_CONTROL = "file_control", "The file holds a control character that no CSV needs."
@@ -33,7 +33,7 @@ class Code(StrEnum):
     FILE_BOM = "file_bom", "The file starts with a byte order mark, which was skipped."
     FILE_BLANK_LINE = "file_blank_line", "Blank lines were skipped."
     ROWS_TOO_FEW = "rows_too_few", "Fewer valid rows than the tournament's minimum."
-    ROWS_TOO_MANY = "rows_too_many", "More than 20,000 rows."
+    ROWS_TOO_MANY = "rows_too_many", "More than 20,000 rows, or 20 million in a history."
     ROW_RAGGED = "row_ragged", "A row has more or fewer fields than the header."
     # Identifiers and values
     ID_EMPTY = "id_empty", "An identifier is empty."
@@ -79,6 +79,7 @@ class Code(StrEnum):
     PRICES_UNREADABLE = "prices_unreadable", "The price file cannot be read as the format that its name says."
     PRICES_COLUMNS = "prices_columns", "The price file lacks a column that is needed."
     PRICES_INVALID = "prices_invalid", "The price file holds rows that cannot be prices."
+    PRICES_REFUSED = "prices_refused", "The batch of prices is worse than the rules of quality allow; nothing of it is used."
     INGEST_RUNNING = "ingest_running", "Another process adds market data to the home; try again later."
     DATASET_DIFFERS = "dataset_differs", "The dataset is kept with another calendar, currency, price basis or delay."
     META_UNREADABLE = "meta_unreadable", "The metadata file cannot be read or lacks a column that is needed."
@@ -89,7 +90,16 @@ class Code(StrEnum):
     DATE_NOT_SESSION = "date_not_session", "The date is not a session of the exchange."
     HISTORY_TOO_SHORT = "history_too_short", "There is not enough history before the date."
     CALENDAR_END = "calendar_end", "The exchange calendar does not reach that far."
+    COUNTRY_UNKNOWN = "country_unknown", "No exchange calendar is known for the country."
+    LABEL_UNKNOWN = "label_unknown", "No asset had that label by what was known then."
+    LABEL_EXPIRED = "label_expired", "An asset had that label before the date, and has it no longer."
+    LABEL_AMBIGUOUS = "label_ambiguous", "More than one asset had that label on the date."
+    SPELL_INVALID = "spell_invalid", "A row of a ticker map has a wrong id, kind, value, country or date."
+    SPELL_CONFLICT = "spell_conflict", "Two rows of a ticker map contradict each other."
+    FX_INVALID = "fx_invalid", "The table of exchange rates holds rows that cannot be rates."
+    FX_MISSING = "fx_missing", "An exchange rate is missing, or was last known too long ago."
     MARKET_COVERAGE = "market_coverage", "Prices of too small a part of the universe are known."
+    PRICE_BASIS = "price_basis", "A rule on price levels needs prices that are not adjusted."
     UNIVERSE_TOO_SMALL = "universe_too_small", "Too few assets satisfy the universe's rules."
     STRATEGY_UNSTEADY = "strategy_unsteady", "A strategy that is searched for leaks gives two answers to one question."
     # Portfolio

@@ -1,10 +1,16 @@
-"""Sessions of an exchange: which dates trade, and when they open and close in UTC.
+"""Sessions of one exchange or of several: which dates trade, and when they open and close in UTC.
 
-Not here: when rounds open (``signals.rounds``) and any clock. The exchange's rules come from exchange_calendars with an
-explicit first and last date, since its default reach moves with the day on which one asks. A question beyond that reach is
-refused: a guess about an unknown session would move money to the wrong day.
+Not here: when rounds open (``signals.rounds``), which exchange a country's prices come from (:mod:`market.countries`), and any
+clock. The exchange's rules come from exchange_calendars with an explicit first and last date, since its default reach moves
+with the day on which one asks. A question beyond that reach is refused: a guess about an unknown session would move money to
+the wrong day.
+
+The calendar of several exchanges is a calendar like another: its dates are those on which any of them trades, a date opens with
+the first of those that trade on it and closes with the last. What is counted in the sessions of one exchange is asked of that
+exchange (:meth:`SessionCalendar.own_offset`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -13,7 +19,7 @@ import numpy as np
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from market.arrays import DateArray, readonly
+from market.arrays import BoolArray, DateArray, IntArray, StrArray, readonly
 
 
 def to_datetime64(instant: datetime) -> np.datetime64:
@@ -43,18 +49,21 @@ def to_date(value: np.datetime64) -> date:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SessionCalendar:
-    """The sessions of one exchange over a stretch of dates.
+    """The sessions of an exchange, or of several together, over a stretch of dates.
 
     Attributes
     ----------
     exchange : str
-        ISO 10383 code, for example XNYS.
+        ISO 10383 code, for example XNYS; the codes of several exchanges joined by ``+``.
     sessions : (T,) datetime64[D]
         Trading dates, ascending, without repetition.
     opens, closes : (T,) datetime64[s]
-        UTC. Half days and daylight saving are in them.
+        UTC. Half days and daylight saving are in them. Of several exchanges: the earliest open and the latest close among
+        those that trade on the date; both ascend.
     covered : (date, date)
         First and last date that the calendar speaks of; by default its first and last session.
+    parts : tuple of SessionCalendar
+        The calendars that were joined, each with its own reach; empty for the calendar of one exchange.
     """
 
     exchange: str
@@ -62,6 +71,7 @@ class SessionCalendar:
     opens: DateArray
     closes: DateArray
     covered: tuple[date, date] | None = None
+    parts: tuple["SessionCalendar", ...] = ()
 
     def __post_init__(self) -> None:
         if self.sessions.shape[0] == 0:
@@ -78,6 +88,40 @@ class SessionCalendar:
     def last_date(self) -> date:
         """Last date that the calendar speaks of."""
         return self.covered[1] if self.covered else to_date(self.sessions[-1])
+
+    @property
+    def exchanges(self) -> tuple[str, ...]:
+        """The E exchanges, in the order of the columns of :attr:`trading`."""
+        return tuple(part.exchange for part in self.parts) or (self.exchange,)
+
+    @property
+    def trading(self) -> BoolArray:
+        """(T, E) bool: which exchange trades on which session."""
+        own = [part.sessions for part in self.parts] or [self.sessions]
+        return readonly(np.column_stack([np.isin(self.sessions, sessions) for sessions in own]))
+
+    def of(self, exchange: str) -> "SessionCalendar":
+        """Return the calendar of one of the exchanges; raises InputRejected ``setting_invalid`` for another one."""
+        for part in self.parts or (self,):
+            if part.exchange == exchange:
+                return part
+        raise InputRejected(Code.SETTING_INVALID, f"{exchange[:40]!r} is none of the exchanges {', '.join(self.exchanges)}.")
+
+    def columns(self, exchanges: StrArray) -> IntArray:
+        """Return for exchanges (n,), such as those of assets, their columns of :attr:`trading`; another one is refused."""
+        of = {name: self.exchanges.index(self.of(str(name)).exchange) for name in np.unique(exchanges)}
+        return np.array([of[name] for name in exchanges], dtype=np.int64)
+
+    def own_offset(self, exchange: str, session: date, n: int) -> date:
+        """Return :meth:`offset` counted in the sessions of ``exchange`` alone, of which ``session`` must be one."""
+        return self.of(exchange).offset(session, n)
+
+    def own_last_closed_before(self, instant: datetime) -> DateArray:
+        """Return for each exchange (E,) its last own session whose close strictly precedes ``instant``, as datetime64[D].
+
+        The decision instant is ``instant``. The dates differ: Tokyo's session of a date has closed before New York's opens.
+        """
+        return np.array([part.last_closed_before(instant) for part in self.parts or (self,)], dtype="datetime64[D]")
 
     def is_session(self, day: date) -> bool:
         """Tell whether ``day`` trades; a date outside the calendar raises InputRejected ``calendar_end``."""
@@ -160,7 +204,7 @@ class SessionCalendar:
         return InputRejected(Code.CALENDAR_END, f"The {self.exchange} calendar reaches {reach}, not to {what}.")
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)  # room for the exchanges of all countries, over a few stretches of dates
 def session_calendar(exchange: str, start: date, end: date) -> SessionCalendar:
     """Return the sessions of ``exchange`` from ``start`` to ``end``, both included.
 
@@ -186,7 +230,7 @@ def session_calendar(exchange: str, start: date, end: date) -> SessionCalendar:
         schedule = get_calendar(exchange, start=start.isoformat(), end=end.isoformat()).schedule
     except InvalidCalendarName as error:
         raise InputRejected(Code.SETTING_INVALID, f"There is no exchange calendar {exchange!r}.") from error
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # the latter: Orthodox Easter, on the pandas of today
         reach = f"from {start.isoformat()} to {end.isoformat()}"
         raise InputRejected(Code.CALENDAR_END, f"The {exchange} calendar cannot be made {reach}.") from error
 
@@ -196,3 +240,48 @@ def session_calendar(exchange: str, start: date, end: date) -> SessionCalendar:
 
     sessions = readonly(schedule.index.to_numpy().astype("datetime64[D]"))
     return SessionCalendar(exchange, sessions, seconds("open"), seconds("close"), (start, end))
+
+
+def joint_calendar(calendars: Sequence[SessionCalendar]) -> SessionCalendar:
+    """Return the union of the sessions of several exchanges.
+
+    It speaks of the dates that all of them speak of: beyond the reach of one, a date without a session there would not be
+    known to be one.
+
+    Parameters
+    ----------
+    calendars : sequence of SessionCalendar
+        Of different exchanges, at least one.
+
+    Returns
+    -------
+    SessionCalendar
+        A date once, however many exchanges trade on it; :attr:`SessionCalendar.trading` tells which.
+
+    Raises
+    ------
+    InputRejected
+        ``setting_invalid`` for no calendar, for an exchange twice, or for one that is joined already; ``calendar_end`` when no
+        date is in the reach of all.
+    """
+    names = [calendar.exchange for calendar in calendars]
+    if not names or len(set(names)) != len(names) or any(calendar.parts for calendar in calendars):
+        raise InputRejected(Code.SETTING_INVALID, f"Calendars are joined of different single exchanges, not of {names}.")
+    first, last = max(c.first_date for c in calendars), min(c.last_date for c in calendars)
+    if first > last:
+        raise InputRejected(Code.CALENDAR_END, f"The calendars of {', '.join(names)} have no date in common.")
+    inside = [(c.sessions >= np.datetime64(first, "D")) & (c.sessions <= np.datetime64(last, "D")) for c in calendars]
+    every = np.concatenate([c.sessions[i] for c, i in zip(calendars, inside, strict=True)])
+    sessions, row = np.unique(every, return_inverse=True)
+    opens = np.full(sessions.shape[0], np.iinfo(np.int64).max)
+    closes = np.full(sessions.shape[0], np.iinfo(np.int64).min)
+    np.minimum.at(opens, row, np.concatenate([c.opens[i].astype(np.int64) for c, i in zip(calendars, inside, strict=True)]))
+    np.maximum.at(closes, row, np.concatenate([c.closes[i].astype(np.int64) for c, i in zip(calendars, inside, strict=True)]))
+    return SessionCalendar(
+        "+".join(names),
+        readonly(sessions),
+        readonly(opens.astype("datetime64[s]")),
+        readonly(closes.astype("datetime64[s]")),
+        (first, last),
+        tuple(calendars),
+    )

@@ -180,7 +180,7 @@ class PanelView:
 
     @property
     def traded(self) -> BoolArray:
-        """(T, n) bool: a price and a volume above zero on that session."""
+        """(T, n) bool: a price on that session, and a volume above zero; or an unknown one, where a source has none."""
         return self._derived.traded[: len(self.sessions)]
 
     def total_returns(self) -> FloatArray:

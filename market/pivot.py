@@ -1,17 +1,19 @@
 """From a long price table to a dense panel, and back. Reads and writes no file: the shell does.
 
 1. Name every missing column at once.
-2. Turn tickers and dates into whole numbers; leave out, and count, rows that are no sessions or no prices.
-3. Refuse a table with two rows for one asset and session.
-4. Write each column into a (sessions × assets) array by position. A vendor's adjusted closes are not kept: what they say of
-   dividends is (:mod:`market.dividends`), because their levels tell of events to come.
+2. Turn tickers and dates into whole numbers.
+3. Go through the rows in parts, so that beside the table and the panel little is held: leave out, and count, rows that are no
+   sessions or no prices, and write each column into a (sessions × assets) array by position.
+4. Refuse a table with two rows for one asset and session; cut off sessions before the first and after the last price. A
+   vendor's adjusted closes are not kept: what they say of dividends is (:mod:`market.dividends`), because their levels tell of
+   events to come.
 5. Join the metadata by ticker, delistings among them where the table dates them. They are a snapshot, so the panel says
    ``static_lookahead``.
 6. Set ``known_at`` to the session's close plus the vendor's declared delay. The rows are a backfill, so the panel says
    ``assumed``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -43,17 +45,21 @@ DELISTING_COLUMNS = ("delisted_on", "delisting_return")
 """Optional columns of the metadata: the session (ISO text, empty for none) that books the return, and that return."""
 
 
-class _Rows(NamedTuple):
-    """A long table as numbers: ``code`` points into ``tickers``, which are sorted."""
+PART_ROWS = 1 << 20
+"""Rows of a long table that are turned into numbers at a time."""
 
-    tickers: StrArray
+DIVIDEND_ASSETS = 512
+"""Assets whose dividends are inferred at a time: that takes several arrays of its own."""
+
+NO_SESSION = -1
+
+
+class _Part(NamedTuple):
+    """Rows that are prices: positions of session and asset, and the columns by name."""
+
+    at: IntArray
     code: IntArray
-    day: DateArray
     values: dict[str, FloatArray]
-
-    def keep(self, mask: BoolArray) -> "_Rows":
-        kept = {name: column[mask] for name, column in self.values.items()}
-        return _Rows(self.tickers, self.code[mask], self.day[mask], kept)
 
 
 def _as_table(data: Any, columns: Sequence[str], optional: Sequence[str], code: Code, what: str) -> Any:
@@ -91,7 +97,7 @@ def _numbers(array: Any) -> FloatArray:
     return np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def _ticker_codes(column: Any) -> tuple[StrArray, IntArray]:
+def _ticker_codes(column: Any) -> tuple[StrArray, Any]:
     """Sorted labels and, for each row, the position of its label; dictionary codes spare four million comparisons."""
     import pyarrow as pa
 
@@ -104,66 +110,98 @@ def _ticker_codes(column: Any) -> tuple[StrArray, IntArray]:
         raise InputRejected(Code.PRICES_INVALID, f"{column.null_count} rows have no ticker.")
     labels = np.asarray(column.dictionary.to_pylist(), dtype=np.str_)
     tickers, place = np.unique(labels, return_inverse=True)
-    return tickers, place[column.indices.to_numpy().astype(np.int64)].astype(np.int64)
+    return tickers, place.astype(np.int32)[column.indices.to_numpy()]
 
 
-def _read(prices: Any) -> _Rows:
-    import pyarrow as pa
+class _Prices:
+    """A long price table as numbers, and what was left out of it."""
 
-    named = [str(name) for name in getattr(prices, "column_names", getattr(prices, "columns", ()))]
-    paying = DIVIDEND_COLUMN if DIVIDEND_COLUMN in named else ADJUSTED_COLUMN
-    table = _as_table(prices, (*PRICE_COLUMNS, paying), (SPLIT_COLUMN,), Code.PRICES_COLUMNS, "prices")
-    if table.num_rows == 0:
-        raise InputRejected(Code.PRICES_INVALID, "The price table holds no row.")
-    tickers, code = _ticker_codes(table.column("ticker"))
-    days = _column(table, "date", pa.date32(), Code.PRICES_INVALID)
-    if days.null_count:
-        raise InputRejected(Code.PRICES_INVALID, f"{days.null_count} rows have no date.")
-    numeric = [name for name in table.column_names if name not in PRICE_COLUMNS[:2]]
-    values = {name: _numbers(_column(table, name, pa.float64(), Code.PRICES_INVALID)) for name in numeric}
-    return _Rows(tickers, code, days.to_numpy(zero_copy_only=False).astype("datetime64[D]"), values)
+    def __init__(self, prices: Any, calendar: SessionCalendar) -> None:
+        import pyarrow as pa
+
+        named = [str(name) for name in getattr(prices, "column_names", getattr(prices, "columns", ()))]
+        paying = DIVIDEND_COLUMN if DIVIDEND_COLUMN in named else ADJUSTED_COLUMN
+        self.table = _as_table(prices, (*PRICE_COLUMNS, paying), (SPLIT_COLUMN,), Code.PRICES_COLUMNS, "prices")
+        if self.table.num_rows == 0:
+            raise InputRejected(Code.PRICES_INVALID, "The price table holds no row.")
+        self.calendar = calendar
+        self.tickers, self.code = _ticker_codes(self.table.column("ticker"))
+        days = _column(self.table, "date", pa.date32(), Code.PRICES_INVALID)
+        if days.null_count:
+            raise InputRejected(Code.PRICES_INVALID, f"{days.null_count} rows have no date.")
+        self.day = days.view(pa.int32()).to_numpy()
+        self.notes = dict.fromkeys(("rows_not_prices", "rows_untraded", "rows_not_sessions"), 0)
+        self.used = 0
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of numbers."""
+        return [name for name in self.table.column_names if name not in PRICE_COLUMNS[:2]]
+
+    def parts(self, first: int) -> Iterator[_Part]:
+        """Yield the rows that are prices; positions of sessions count from the calendar's ``first``."""
+        import pyarrow as pa
+
+        self.notes = dict.fromkeys(self.notes, 0)
+        self.used = 0
+        reach = [np.iinfo(np.int32).max, np.iinfo(np.int32).min]
+        for lo in range(0, self.table.num_rows, PART_ROWS):
+            rows = self.table.slice(lo, PART_ROWS)
+            values = {name: _numbers(_column(rows, name, pa.float64(), Code.PRICES_INVALID)) for name in self.columns}
+            code, day = self.code[lo : lo + PART_ROWS], self.day[lo : lo + PART_ROWS]
+            # Where dividends are given there is no adjusted close to judge: the close stands for it.
+            adjusted = values.get(ADJUSTED_COLUMN, values["close"])
+            good = priced_rows(values["open"], values["close"], adjusted, values["volume"])
+            # A quote without a trade is no price: stale and mistaken quotes stand for weeks beside a volume of zero.
+            traded = good & (values["volume"] > 0)
+            self.notes["rows_not_prices"] += int((~good).sum())
+            self.notes["rows_untraded"] += int((good & ~traded).sum())
+            if traded.any():
+                reach = [min(reach[0], int(day[traded].min())), max(reach[1], int(day[traded].max()))]
+                self._check_reach(*reach)
+            at = np.where(traded, self._position(day), NO_SESSION)
+            kept = at != NO_SESSION
+            self.notes["rows_not_sessions"] += int((traded & ~kept).sum())
+            self.used += int(kept.sum())
+            if not kept.all():
+                at, code, values = at[kept], code[kept], {name: column[kept] for name, column in values.items()}
+            yield _Part(at - first, code.astype(np.int64), values)
+        self._check_used()
+
+    def span(self) -> tuple[int, int]:
+        """Return the calendar's positions of the first and last session that any row can be on."""
+        sessions = self.calendar.sessions.astype("datetime64[D]").astype(np.int64)
+        first = int(np.searchsorted(sessions, self.day.min()))
+        last = int(np.searchsorted(sessions, self.day.max(), side="right")) - 1
+        return min(first, len(sessions) - 1), min(max(last, first), len(sessions) - 1)
+
+    def _position(self, day: Any) -> IntArray:
+        """Return the calendar's position of each day, NO_SESSION where it has none."""
+        sessions = self.calendar.sessions.astype("datetime64[D]").astype(np.int64)
+        table = np.full(int(sessions[-1] - sessions[0]) + 1, NO_SESSION, dtype=np.int64)
+        table[sessions - sessions[0]] = np.arange(len(sessions))
+        place = day - sessions[0]
+        inside = (place >= 0) & (place < len(table))
+        return np.where(inside, table[np.where(inside, place, 0)], NO_SESSION)
+
+    def _check_reach(self, first: int, last: int) -> None:
+        days = np.array([first, last]).astype("datetime64[D]")
+        if days[0] < np.datetime64(self.calendar.first_date, "D") or days[1] > np.datetime64(self.calendar.last_date, "D"):
+            reach = f"{self.calendar.first_date.isoformat()} to {self.calendar.last_date.isoformat()}"
+            raise InputRejected(Code.CALENDAR_END, f"The prices run from {days[0]} to {days[1]}, the calendar from {reach}.")
+
+    def _check_used(self) -> None:
+        total = self.table.num_rows
+        if self.notes["rows_not_prices"] == total:
+            raise InputRejected(Code.PRICES_INVALID, "No row of the price table holds positive prices.")
+        if self.notes["rows_not_prices"] + self.notes["rows_untraded"] == total:
+            raise InputRejected(Code.PRICES_INVALID, "No row of the price table has a volume above zero.")
+        if self.used == 0:
+            raise InputRejected(Code.PRICES_INVALID, f"No row of the price table is on a session of {self.calendar.exchange}.")
 
 
-def _on_sessions(rows: _Rows, calendar: SessionCalendar) -> tuple[_Rows, IntArray, int]:
-    """Rows on sessions, their positions in the calendar, and how many others there were."""
-    first, last = rows.day.min(), rows.day.max()
-    if first < np.datetime64(calendar.first_date, "D") or last > np.datetime64(calendar.last_date, "D"):
-        reach = f"{calendar.first_date.isoformat()} to {calendar.last_date.isoformat()}"
-        raise InputRejected(Code.CALENDAR_END, f"The prices run from {first} to {last}, the calendar from {reach}.")
-    at = np.minimum(np.searchsorted(calendar.sessions, rows.day), calendar.sessions.shape[0] - 1)
-    good = calendar.sessions[at] == rows.day
-    if good.all():
-        return rows, at, 0
-    return rows.keep(good), at[good], int((~good).sum())
-
-
-def _clean(prices: Any, calendar: SessionCalendar) -> tuple[_Rows, IntArray, dict[str, int]]:
-    rows = _read(prices)
-    total = rows.code.shape[0]
-    # Where dividends are given there is no adjusted close to judge: the close stands for it.
-    adjusted = rows.values.get(ADJUSTED_COLUMN, rows.values["close"])
-    good = priced_rows(rows.values["open"], rows.values["close"], adjusted, rows.values["volume"])
-    notes = {"rows_read": total, "rows_not_prices": int((~good).sum())}
-    rows = rows if good.all() else rows.keep(good)
-    if rows.code.shape[0] == 0:
-        raise InputRejected(Code.PRICES_INVALID, "No row of the price table holds positive prices.")
-    # A quote without a trade is no price: stale and mistaken quotes stand for weeks beside a volume of zero.
-    traded = rows.values["volume"] > 0
-    notes["rows_untraded"] = int((~traded).sum())
-    rows = rows if traded.all() else rows.keep(traded)
-    if rows.code.shape[0] == 0:
-        raise InputRejected(Code.PRICES_INVALID, "No row of the price table has a volume above zero.")
-    rows, at, notes["rows_not_sessions"] = _on_sessions(rows, calendar)
-    if rows.code.shape[0] == 0:
-        raise InputRejected(Code.PRICES_INVALID, f"No row of the price table is on a session of {calendar.exchange}.")
-    present = np.unique(rows.code)
-    notes["assets_without_rows"] = int(rows.tickers.shape[0] - present.shape[0])
-    code = np.searchsorted(present, rows.code).astype(np.int64)
-    return _Rows(rows.tickers[present], code, rows.day, rows.values), at, notes
-
-
-class _About(NamedTuple):
-    """One row of the metadata."""
+class About(NamedTuple):
+    """One row of the metadata: what is said of an asset; ``delisted_on`` is ISO text, empty for none."""
 
     sector: str = UNKNOWN
     country: str = UNKNOWN
@@ -172,7 +210,7 @@ class _About(NamedTuple):
     delisting_return: float = float("nan")
 
 
-def _meta_by_ticker(meta: Any, tickers: StrArray) -> dict[str, _About]:
+def facts_by_ticker(meta: Any, tickers: StrArray) -> dict[str, About]:
     """The row of each ticker.
 
     A ticker may be listed in several countries: then the row of the country that most of the panel's tickers have is meant.
@@ -189,16 +227,16 @@ def _meta_by_ticker(meta: Any, tickers: StrArray) -> dict[str, _About]:
     rows = [i for i, ticker in enumerate(text["ticker"]) if ticker in known]
     countries = [text["listing_country"][i] or UNKNOWN for i in rows]
     common = max(sorted(set(countries)), key=countries.count) if countries else UNKNOWN
-    found: dict[str, _About] = {}
+    found: dict[str, About] = {}
     for i, country in zip(rows, countries, strict=True):
         ticker, shares = text["ticker"][i], value["shares_out_approx"][i]
         if ticker not in found or (found[ticker].country != common and country == common):
             gone = (text["delisted_on"][i] or "", value["delisting_return"][i]) if dated else ("", float("nan"))
-            found[ticker] = _About(text["sector"][i] or UNKNOWN, country, shares if shares > 0 else float("nan"), *gone)
+            found[ticker] = About(text["sector"][i] or UNKNOWN, country, shares if shares > 0 else float("nan"), *gone)
     return found
 
 
-def _assets(tickers: StrArray, about: list[_About], exchange: str) -> AssetTable:
+def _assets(tickers: StrArray, about: list[About], exchange: str) -> AssetTable:
     return AssetTable(
         asset_ids=tickers,
         tickers=tickers.copy(),
@@ -210,7 +248,7 @@ def _assets(tickers: StrArray, about: list[_About], exchange: str) -> AssetTable
     )
 
 
-def _delistings(about: list[_About], sessions: DateArray) -> tuple[IntArray, FloatArray]:
+def _delistings(about: list[About], sessions: DateArray) -> tuple[IntArray, FloatArray]:
     """Row and return of each delisting; one after the last session is not known yet, an undated or worthless one is refused."""
     index = np.full(len(about), NOT_DELISTED, dtype=np.int64)
     returns = np.full(len(about), np.nan)
@@ -229,17 +267,52 @@ def _delistings(about: list[_About], sessions: DateArray) -> tuple[IntArray, Flo
     return index, returns
 
 
-def _dense(rows: _Rows, cells: IntArray, shape: tuple[int, int]) -> tuple[Quotes, int]:
+class _Dense(NamedTuple):
+    """Columns as (sessions × assets) arrays, the sessions, and which of all tickers have a price."""
+
+    columns: dict[str, FloatArray]
+    sessions: slice
+    present: BoolArray
+
+
+def _dense(prices: _Prices) -> _Dense:
+    first, last = prices.span()
+    sessions, n = prices.calendar.sessions[first : last + 1], len(prices.tickers)
+    shape = (len(sessions), n)
+    nothing = {name: {SPLIT_COLUMN: 1.0, DIVIDEND_COLUMN: 0.0}.get(name, np.nan) for name in prices.columns}
+    flat = {name: np.full(shape[0] * n, empty) for name, empty in nothing.items()}
+    filled = np.zeros(shape[0] * n, dtype=np.bool_)
+    for part in prices.parts(first):
+        cells = part.at * n + part.code
+        filled[cells] = True
+        for name, column in part.values.items():
+            flat[name][cells] = np.where(column > 0, column, nothing[name]) if np.isfinite(nothing[name]) else column
+    if np.count_nonzero(filled) < prices.used:
+        refuse_duplicates(
+            np.concatenate([part.at * n + part.code for part in prices.parts(first)]), n, sessions, prices.tickers
+        )
+    filled = filled.reshape(shape)
+    present: BoolArray = np.asarray(filled.any(axis=0))
+    priced = np.flatnonzero(filled.any(axis=1))
+    rows = slice(int(priced[0]), int(priced[-1]) + 1)
+    columns = {name: column.reshape(shape)[rows] for name, column in flat.items()}
+    if not present.all():
+        columns = {name: np.ascontiguousarray(column[:, present]) for name, column in columns.items()}
+    return _Dense(columns, slice(first + rows.start, first + rows.stop), present)
+
+
+def _quotes(columns: dict[str, FloatArray]) -> tuple[Quotes, int]:
     """Return the quotes, and on how many cells the adjusted closes said what no dividend explains."""
-    out: dict[str, FloatArray] = {}
-    for name, column in rows.values.items():
-        nothing = {SPLIT_COLUMN: 1.0, DIVIDEND_COLUMN: 0.0}.get(name, np.nan)
-        flat = np.full(shape[0] * shape[1], nothing)
-        flat[cells] = np.where(column > 0, column, nothing) if np.isfinite(nothing) else column
-        out[_ARRAYS.get(name, name)] = flat.reshape(shape)
+    out = {_ARRAYS.get(name, name): column for name, column in columns.items()}
     adjusted, refused = out.pop(ADJUSTED_COLUMN, None), 0
     if adjusted is not None:
-        out["dividends"], refused = inferred_dividends(out["close"], adjusted, out.get("splits"))
+        close, splits = out["close"], out.get("splits")
+        out["dividends"] = np.empty_like(close)
+        for lo in range(0, close.shape[1], DIVIDEND_ASSETS):
+            part = slice(lo, lo + DIVIDEND_ASSETS)
+            split = None if splits is None else splits[:, part]
+            out["dividends"][:, part], more = inferred_dividends(close[:, part], adjusted[:, part], split)
+            refused += more
     return Quotes(**out), refused
 
 
@@ -282,27 +355,26 @@ def build_panel(
     InputRejected
         ``prices_columns``, ``prices_invalid``, ``meta_unreadable``, ``calendar_end``.
     """
-    rows, at, notes = _clean(prices, calendar)
-    first, last = int(at.min()), int(at.max())
-    sessions = calendar.sessions[first : last + 1].copy()
-    n = rows.tickers.shape[0]
-    cells = (at - first) * n + rows.code
-    refuse_duplicates(cells, n, sessions, rows.tickers)
-    found = {} if meta is None else _meta_by_ticker(meta, rows.tickers)
-    about = [found.get(ticker, _About()) for ticker in rows.tickers.tolist()]
+    long = _Prices(prices, calendar)
+    dense = _dense(long)
+    tickers, sessions = long.tickers[dense.present], calendar.sessions[dense.sessions].copy()
+    notes = {"rows_read": long.table.num_rows} | long.notes
+    notes["assets_without_rows"] = int((~dense.present).sum())
+    found = {} if meta is None else facts_by_ticker(meta, tickers)
+    about = [found.get(ticker, About()) for ticker in tickers.tolist()]
     delisting_index, delisting_return = _delistings(about, sessions)
-    quotes, notes["dividends_refused"] = _dense(rows, cells, (sessions.shape[0], n))
+    quotes, notes["dividends_refused"] = _quotes(dense.columns)
     flags = {"assumed"} | ({"static_lookahead"} if meta is not None else set())
-    flags |= {"dividends_inferred"} if ADJUSTED_COLUMN in rows.values else set()
+    flags |= {"dividends_inferred"} if ADJUSTED_COLUMN in dense.columns else set()
     flags |= {"adjusted_prices"} if price_basis != "raw" else set()
     if (delisting_index == NOT_DELISTED).all():
         flags.add("survivors_only")
     delay = np.timedelta64(vendor_delay_minutes, "m")
     return PointInTimePanel(
-        assets=_assets(rows.tickers, about, calendar.exchange),
+        assets=_assets(tickers, about, calendar.exchange),
         calendar=calendar,
         sessions=sessions,
-        known_at=(calendar.closes[first : last + 1] + delay).astype("datetime64[s]"),
+        known_at=(calendar.closes[dense.sessions] + delay).astype("datetime64[s]"),
         quotes=quotes,
         delisting_index=delisting_index,
         delisting_return=delisting_return,

@@ -88,8 +88,11 @@ FIELDS = tuple(NOTHING)
 
 def carried(prices: FloatArray) -> FloatArray:
     """Return prices (T, n) carried forward over NaN; row t depends on rows up to t."""
+    gaps = np.isnan(prices)
+    if not gaps.any():
+        return prices
     rows = np.arange(prices.shape[0])[:, None]
-    last = np.maximum.accumulate(np.where(np.isnan(prices), 0, rows), axis=0)
+    last = np.maximum.accumulate(np.where(gaps, 0, rows), axis=0)
     return np.take_along_axis(prices, last, axis=0)
 
 
@@ -118,9 +121,9 @@ class Derived:
 
     @property
     def traded(self) -> BoolArray:
-        """A price and a volume above zero."""
+        """A price, and a volume above zero or unknown."""
         q = self._quotes
-        out: BoolArray = self._once("traded", lambda: np.isfinite(q.close) & (q.volume > 0))
+        out: BoolArray = self._once("traded", lambda: np.isfinite(q.close) & ~(q.volume <= 0))
         return out
 
     @property

@@ -14,8 +14,9 @@ import numpy as np
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import DateArray, FloatArray
-from portfolio.charts import Chart, Series, number, percent, render_chart
+from portfolio.charts import Chart, Series, number, percent
 from portfolio.mandate import SESSIONS_PER_YEAR
+from portfolio.page import Table, render_banners, render_charts, render_page, render_table, render_tiles
 from portfolio.performance import (
     Performance,
     beta_with_error,
@@ -25,7 +26,6 @@ from portfolio.performance import (
     rolling_sharpe,
     session_returns,
 )
-from portfolio.sheetstyle import STYLE
 
 ROLLING_WINDOW = 126
 """Sessions of the rolling Sharpe ratio: half a year; shorter histories use a third of what there is."""
@@ -39,29 +39,6 @@ FOOTER = (
     "<footer><p>Returns are of sessions, and a year has 252. Ratios carry one standard error. Before costs means the profit of "
     "the same trades, had they been free.</p></footer>"
 )
-
-FLAG_TEXTS: Mapping[str, str] = {
-    "synthetic": "Synthetic market. These prices were generated from a seed; nothing here happened on an exchange.",
-    "survivors_only": "Survivors only. Companies that left the market are missing from these prices, so results look better "
-    "than they could have been.",
-    "static_lookahead": "Undated facts. Sectors, countries and share counts come from one later snapshot and are used as if "
-    "they had always been known.",
-    "assumed": "Assumed publication times. When a price became known is taken as the close plus a fixed delay.",
-    "adjusted_prices": "Adjusted prices. Price levels are not those that were quoted: later splits are in them.",
-    "dividends_inferred": "Dividends are inferred from adjusted closes, on the day on which these changed.",
-}
-GRAVE = frozenset({"synthetic", "survivors_only"})
-"""Flags that are shown as warnings rather than remarks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A section of its own: text cells as they are to be read; columns but the first are right-aligned."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,21 +119,15 @@ def render_tearsheet(data: TearSheetData) -> str:
     figures = _figures(data)
     sections = [
         _header(data),
-        _banners(data.flags),
+        render_banners(data.flags),
         _tiles(data, figures),
-        f'<section class="charts">{"".join(render_chart(chart) for chart in _charts(data, figures))}</section>',
+        render_charts(_charts(data, figures)),
         _months(data, figures),
         _statistics(data, figures),
-        *(_table(table) for table in data.tables),
+        *(render_table(table) for table in data.tables),
         FOOTER,
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
-        f"<title>{escape(data.title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
-        + "\n".join(section for section in sections if section)
-        + "\n</main></body></html>\n"
-    )
+    return render_page(data.title, sections)
 
 
 def _check(data: TearSheetData) -> None:
@@ -186,17 +157,6 @@ def _header(data: TearSheetData) -> str:
     return f'<header><h1>{escape(data.title)}</h1>{subtitle}<p class="period">{period}</p></header>'
 
 
-def _banners(flags: Sequence[str]) -> str:
-    items = []
-    for flag in sorted(set(flags), key=lambda f: (f not in GRAVE, f)):
-        text = FLAG_TEXTS.get(flag, f"{flag}.")
-        head, _, rest = text.partition(". ")
-        kind = "grave" if flag in GRAVE else "remark"
-        body = f"<b>{escape(head)}.</b> {escape(rest)}" if rest else f"<b>{escape(text)}</b>"
-        items.append(f'<li class="{kind}">{body}</li>')
-    return f'<ul class="banners">{"".join(items)}</ul>' if items else ""
-
-
 def _tiles(data: TearSheetData, f: _Figures) -> str:
     years = max(data.sessions.size / SESSIONS_PER_YEAR, 1e-9)
     mean_equity = float(f.path.mean())
@@ -215,8 +175,7 @@ def _tiles(data: TearSheetData, f: _Figures) -> str:
     if data.market_returns is not None:
         beta = beta_with_error(f.returns, data.market_returns)
         tiles.append(("Market beta", number(beta.beta, 3), f"± {number(beta.error, 3)}"))
-    cells = "".join(f"<div><dt>{escape(n)}</dt><dd>{escape(v)}<small>{escape(s)}</small></dd></div>" for n, v, s in tiles)
-    return f'<dl class="tiles">{cells}</dl>'
+    return render_tiles(tiles)
 
 
 def _charts(data: TearSheetData, f: _Figures) -> list[Chart]:
@@ -329,19 +288,4 @@ def _statistics(data: TearSheetData, f: _Figures) -> str:
     costs = Table(
         "Costs by kind", ("", "Paid", "Of first capital"), spent, "Interest earned on cash counts as a negative cost."
     )
-    return f'<div class="pair">{_table(result)}{_table(costs)}</div>'
-
-
-def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
-    body = "".join(
-        "<tr>"
-        + "".join(f'<th scope="row">{escape(c)}</th>' if i == 0 else f"<td>{escape(c)}</td>" for i, c in enumerate(row))
-        + "</tr>"
-        for row in table.rows
-    )
-    note = f"<p>{escape(table.note)}</p>" if table.note else ""
-    return (
-        f'<section><h2>{escape(table.title)}</h2>{note}<div class="scroll"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div></section>"
-    )
+    return f'<div class="pair">{render_table(result)}{render_table(costs)}</div>'

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from market.calendars import SessionCalendar
     from market.exposures import Exposures
     from market.panel import PanelView, PointInTimePanel
-    from market.universe import Universe
+    from market.universe import Universe, UniverseRule
     from portfolio.riskmodel import FactorPeriod
     from service.home import Home
     from service.settings import Settings
+    from service.settings.sections import UniverseSettings
 
 MONDAY_OFFSET_DAYS = 3
 """1970-01-01 was a Thursday; with three days added, whole weeks begin on Mondays, as ISO weeks do."""
@@ -76,13 +77,11 @@ class MarketDesk:
 
     def universe(self, view: "PanelView") -> "Universe":
         """Return the assets eligible at ``view.instant`` under the settings' rule."""
-        from market.universe import UniverseRule, select_universe
+        from market.universe import select_universe
 
         key = str(view.last_session)
         if key not in self._universes:
-            rules = self.settings.universe
-            rule = UniverseRule(rules.size, rules.min_history_sessions, rules.adv_window_sessions, rules.stale_sessions_max)
-            self._universes[key] = select_universe(view, rule)
+            self._universes[key] = select_universe(view, universe_rule(self.settings.universe))
         return self._universes[key]
 
     def exposures(self, view: "PanelView", members: IntArray) -> "Exposures":
@@ -128,6 +127,26 @@ class MarketDesk:
             inside[members] = True
             periods.append(FactorPeriod(returns[begin + 1 : end + 1], loadings, inside))
         return periods
+
+
+def universe_rule(settings: "UniverseSettings") -> "UniverseRule":
+    """Return the rule that the table ``universe`` of the settings states; an upper bound of 0 is none."""
+    from market.universe import UniverseRule
+
+    return UniverseRule(
+        size=settings.size,
+        min_history_sessions=settings.min_history_sessions,
+        adv_window_sessions=settings.adv_window_sessions,
+        stale_sessions_max=settings.stale_sessions_max,
+        countries=tuple(settings.countries.split()),
+        adv_min=settings.adv_min,
+        market_cap_min=settings.market_cap_min,
+        market_cap_max=settings.market_cap_max or float("inf"),
+        price_min=settings.price_min,
+        price_max=settings.price_max or float("inf"),
+        hysteresis=settings.hysteresis,
+        allow_adjusted=settings.adjusted_levels == "flag",
+    )
 
 
 def week_end_rows(sessions: DateArray, first_row: int, count: int) -> list[int]:

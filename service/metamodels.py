@@ -16,9 +16,11 @@ would be measurements of it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import date
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection
 
 from crowdalpha.codes import Code
@@ -131,6 +133,22 @@ def latest_public(platform: Platform, connection: Connection, tournament: Tourna
         if _enough_providers(platform, read_report(platform, connection, record.key)):
             return record
     return None
+
+
+def published_raw_vectors(
+    platform: Platform, tournament: Tournament, sessions: Collection[date]
+) -> dict[date, tuple[np.ndarray, FloatArray]]:
+    """Return the ``raw`` vectors that are public, with their asset ids, by the base session of their round."""
+    found: dict[date, tuple[np.ndarray, FloatArray]] = {}
+    with platform.store.read() as connection:
+        for record in rounds.list_rounds(connection, tournament, (RoundState.RESOLVED,)):
+            if record.base_session not in sessions or not _enough_providers(
+                platform, read_report(platform, connection, record.key)
+            ):
+                continue
+            asset_ids = get_frame(connection, platform.blobs, record.key).asset_ids
+            found[record.base_session] = asset_ids, get_book(connection, platform.blobs, record.key).raw
+    return found
 
 
 def public_contributions(platform: Platform, connection: Connection, record: RoundRecord) -> dict[str, float]:

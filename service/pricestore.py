@@ -7,11 +7,14 @@
     data/market/<dataset>/events/…            splits, dividends and delistings, each with its known_at
     data/market/<dataset>/quarantine/…        rows that were set aside, each with its finding
     data/market/<dataset>/assets/…            what is known of each asset
+    data/market/<dataset>/trail/…             what the quality gate remembers of the last batch
+    data/market/<dataset>/reports/…           what it said of each batch
+    data/market/fx/…                          exchange rates, as they came
     data/market/market.lock                   held by the process that appends
 
 1. A dataset is one vendor's view of one exchange: calendar, currency, price basis and delay are the same for all its rows.
-2. Appending writes files named by their hash, then the manifest. A kill before the manifest leaves files that nobody names. The
-   same rows again have the same hash, and no effect.
+2. Appending writes files named by their hash, then the manifest. A kill before the manifest leaves files that nobody names. A
+   batch that was appended before has no effect.
 3. Nothing is overwritten: a row on a cell that has one already is a revision, told apart by its ``known_at``.
 4. Reading takes only the years that are asked for and checks each file against its hash.
 
@@ -23,7 +26,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from time import monotonic, sleep
@@ -36,10 +39,10 @@ from service.atomic import write_file
 from service.vendors.files import parquet_bytes
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from market.arrays import DateArray, FloatArray
     from market.batch import EventRows, PriceRows
 
 MANIFEST, LOCK = "market.json", "market.lock"
@@ -50,6 +53,11 @@ ROW_GROUP = 1 << 17
 """Rows that are read or skipped together."""
 
 NUMBERS = ("open", "high", "low", "close", "volume")
+KINDS = ("prices", "events", "quarantine", "assets", "trail", "reports")
+NEWEST_ONLY = frozenset({"assets", "trail"})
+"""Of these the newest file counts; former ones stay where they are, unnamed."""
+
+ENDINGS = {"trail": ".npz", "reports": ".json"}
 READ = ("asset", "as_of", *NUMBERS, "known_at")
 OPTIONAL = frozenset({"high", "low"})
 
@@ -138,16 +146,24 @@ class PriceStore:
             raise InvariantBroken(Code.BLOB_BROKEN, f"The market data have format {found.get('format')}, not {FORMAT}.")
         return found
 
+    def holds(self, dataset: str, batch_id: str) -> bool:
+        """Say whether a batch was appended to a dataset before."""
+        entry = self.manifest()["datasets"].get(dataset, {"batches": []})
+        return any(batch["id"] == batch_id for batch in entry["batches"])
+
     def append(
         self,
         dataset: Dataset,
         prices: "PriceRows",
         events: "EventRows",
         *,
+        batch_id: str,
         assets: Any = None,
         quarantine: Any = None,
         flags: Sequence[str] = (),
         fetched_at: str = "",
+        trail: bytes | None = None,
+        report: bytes | None = None,
     ) -> Appended:
         """Add judged rows to a dataset, all or nothing.
 
@@ -157,6 +173,8 @@ class PriceStore:
             A new one, or one that is kept already with the same fields.
         prices, events : PriceRows, EventRows
             What was accepted.
+        batch_id : str
+            Hash of the batch before it was judged.
         assets : pyarrow.Table, optional
             What is known of assets: ``ticker`` and any of ``sector``, ``listing_country``, ``shares_out_approx``; it takes the
             place of the former table.
@@ -166,6 +184,10 @@ class PriceStore:
             What every report must say of these rows.
         fetched_at : str
             When they were fetched, ISO text.
+        trail : bytes, optional
+            What the quality gate remembers after the batch.
+        report : bytes, optional
+            What it said of the batch, JSON.
 
         Raises
         ------
@@ -177,26 +199,45 @@ class PriceStore:
             manifest = self.manifest()
             entry = manifest["datasets"].setdefault(dataset.name, _fresh_entry(dataset))
             _refuse_difference(entry["about"], dataset)
-            files = self._files(dataset, prices, events, quarantine)
-            batch = sha256_hex("".join(sorted(name for _, name, _, _ in files)).encode())
             result = Appended(len(prices), len(events), 0 if quarantine is None else quarantine.num_rows, fresh=True)
-            same_assets = assets is None or self._keep_assets(dataset.name, entry, assets)
-            if any(b["id"] == batch for b in entry["batches"]) and same_assets:
-                return Appended(result.rows, result.events, result.quarantined, fresh=False)
-            for kind, name, data, extra in files:
-                self._write(name, data)
-                if all(part["file"] != name for part in entry[kind]):
-                    entry[kind].append({"file": name, "sha256": sha256_hex(data), **extra})
-            entry["flags"] = sorted({*entry["flags"], *flags})
-            counts = {"rows": result.rows, "events": result.events, "quarantined": result.quarantined}
-            if all(b["id"] != batch for b in entry["batches"]):
-                entry["batches"].append({"id": batch, "fetched_at": fetched_at, **counts})
+            known = any(batch["id"] == batch_id for batch in entry["batches"])
+            changed = assets is not None and self._put(entry, dataset.name, "assets", parquet_bytes(assets), ".parquet")
+            if known and not changed:
+                return replace(result, fresh=False)
+            if not known:
+                self._keep_rows(entry, dataset, prices, events, quarantine)
+                for kind, data in (("trail", trail), ("reports", report)):
+                    if data is not None:
+                        self._put(entry, dataset.name, kind, data, ENDINGS[kind])
+                entry["flags"] = sorted({*entry["flags"], *flags})
+                counts = {"rows": result.rows, "events": result.events, "quarantined": result.quarantined}
+                entry["batches"].append({"id": batch_id, "fetched_at": fetched_at, **counts})
             write_file(self.folder / MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode(), sync=self.sync)
         return result
+
+    def keep_rates(self, data: bytes) -> None:
+        """Keep a table of exchange rates as it came, in the place of the former one; it was read before."""
+        with self._locked():
+            manifest = self.manifest()
+            sha = sha256_hex(data)
+            name = f"fx/{sha[:20]}"
+            (self.folder / "fx").mkdir(exist_ok=True)
+            write_file(self.folder / name, data, sync=self.sync)
+            manifest["fx"] = {"file": name, "sha256": sha}
+            write_file(self.folder / MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode(), sync=self.sync)
+
+    def rates(self) -> bytes | None:
+        """Return the kept table of exchange rates as it came, None where there is none; raises like :meth:`prices`."""
+        entry = self.manifest().get("fx")
+        return None if entry is None else self._checked(entry)
 
     def tables(self, name: str, kind: str) -> "list[pa.Table]":
         """Return the files of one kind (``events``, ``quarantine``, ``assets``) of a dataset; raises like :meth:`prices`."""
         return [file.read() for file in self._opened(name, kind)]
+
+    def bytes_of(self, name: str, kind: str) -> list[bytes]:
+        """Return the files of one kind (``trail``, ``reports``) of a dataset as they are; raises like :meth:`prices`."""
+        return list(self._parts(name, kind))
 
     def prices(self, name: str, first: date | None = None, last: date | None = None) -> "pa.Table | None":
         """Return the price rows of a dataset, sorted within each file: at least those from ``first`` to ``last``.
@@ -228,16 +269,24 @@ class PriceStore:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        for part in self.manifest()["datasets"][name][kind]:
+        for data in self._parts(name, kind, years):
+            yield pq.ParquetFile(pa.BufferReader(data), read_dictionary=["asset"] if kind == "prices" else None)
+
+    def _parts(self, name: str, kind: str, years: tuple[int, int] = (0, 9999)) -> Iterator[bytes]:
+        for part in self.manifest()["datasets"].get(name, {}).get(kind, []):
             if not years[0] <= part.get("year", years[0]) <= years[1]:
                 continue
-            try:
-                data = (self.folder / part["file"]).read_bytes()
-            except OSError as error:
-                raise InvariantBroken(Code.BLOB_BROKEN, f"The stored file {part['file']} is gone.") from error
-            if sha256_hex(data) != part["sha256"]:
-                raise InvariantBroken(Code.BLOB_BROKEN, f"The stored file {part['file']} was changed.")
-            yield pq.ParquetFile(pa.BufferReader(data), read_dictionary=["asset"] if kind == "prices" else None)
+            yield self._checked(part)
+
+    def _checked(self, part: Mapping[str, Any]) -> bytes:
+        """Return the bytes of a file that the manifest names, if they are those that were kept."""
+        try:
+            data: bytes = (self.folder / part["file"]).read_bytes()
+        except OSError as error:
+            raise InvariantBroken(Code.BLOB_BROKEN, f"The stored file {part['file']} is gone.") from error
+        if sha256_hex(data) != part["sha256"]:
+            raise InvariantBroken(Code.BLOB_BROKEN, f"The stored file {part['file']} was changed.")
+        return data
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -258,50 +307,45 @@ class PriceStore:
         finally:
             os.close(handle)
 
-    def _files(
-        self, dataset: Dataset, prices: "PriceRows", events: "EventRows", quarantine: Any
-    ) -> list[tuple[str, str, bytes, dict[str, Any]]]:
-        """Return kind, name, bytes and manifest fields of each file that a batch becomes."""
+    def _keep_rows(
+        self, entry: dict[str, Any], dataset: Dataset, prices: "PriceRows", events: "EventRows", quarantine: Any
+    ) -> None:
         import numpy as np
 
-        files = []
         years = prices.dates.astype("datetime64[Y]")
         for year in np.unique(years):
             rows = prices.take(years == year)
             table = _price_table(rows, dataset.price_basis)
+            repeating = [column for column in table.column_names if column not in NUMBERS]
+            data = parquet_bytes(table, row_group_rows=ROW_GROUP, repeating=repeating)
             label = int(year.astype(int)) + 1970
-            latest = str(rows.known_at.max().astype("datetime64[s]"))
-            files.append(self._file(dataset.name, "prices", table, {"year": label, "rows": len(rows), "latest": latest}))
+            self._put(entry, dataset.name, "prices", data, f"{label}/.parquet", {"year": label, "rows": len(rows)})
         if len(events):
-            files.append(self._file(dataset.name, "events", _event_table(events), {"rows": len(events)}))
+            self._put(entry, dataset.name, "events", parquet_bytes(_event_table(events)), ".parquet", {"rows": len(events)})
         if quarantine is not None and quarantine.num_rows:
-            files.append(self._file(dataset.name, "quarantine", quarantine, {"rows": quarantine.num_rows}))
-        return files
+            data = parquet_bytes(quarantine)
+            self._put(entry, dataset.name, "quarantine", data, ".parquet", {"rows": quarantine.num_rows})
 
-    def _file(self, dataset: str, kind: str, table: Any, extra: dict[str, Any]) -> tuple[str, str, bytes, dict[str, Any]]:
-        repeating = [column for column in table.column_names if column not in NUMBERS]
-        data = parquet_bytes(table, row_group_rows=ROW_GROUP, repeating=repeating)
-        folder = f"{dataset}/{kind}/{extra['year']}" if "year" in extra else f"{dataset}/{kind}"
-        return kind, f"{folder}/{sha256_hex(data)[:20]}.parquet", data, extra
-
-    def _keep_assets(self, dataset: str, entry: dict[str, Any], assets: Any) -> bool:
-        """Put an asset table in the former one's place; say whether it was that one."""
-        _, name, data, _ = self._file(dataset, "assets", assets, {})
-        if [part["file"] for part in entry["assets"]] == [name]:
-            return True
-        self._write(name, data)
-        entry["assets"] = [{"file": name, "sha256": sha256_hex(data)}]
-        return False
-
-    def _write(self, name: str, data: bytes) -> None:
+    def _put(
+        self, entry: dict[str, Any], dataset: str, kind: str, data: bytes, ending: str, extra: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Write a file under its hash and name it in ``entry``; say whether it was not named there."""
+        folder, _, ending = ending.rpartition("/")
+        sha = sha256_hex(data)
+        name = "/".join(part for part in (dataset, kind, folder, f"{sha[:20]}{ending}") if part)
+        if any(part["file"] == name for part in entry[kind]):
+            return False
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if not (path.is_file() and path.stat().st_size == len(data)):
             write_file(path, data, sync=self.sync)
+        former = [] if kind in NEWEST_ONLY else entry[kind]
+        entry[kind] = [*former, {"file": name, "sha256": sha, **(extra or {})}]
+        return True
 
 
 def _fresh_entry(dataset: Dataset) -> dict[str, Any]:
-    kinds: dict[str, list[Any]] = {"prices": [], "events": [], "quarantine": [], "assets": []}
+    kinds: dict[str, list[Any]] = {kind: [] for kind in KINDS}
     return {"about": asdict(dataset), "flags": [], "batches": [], **kinds}
 
 
@@ -357,8 +401,64 @@ def _is_void(group: Any, name: str) -> bool:
     return bool(found.null_count == group.num_rows)
 
 
-def instants(column: Any) -> "np.ndarray[Any, Any]":
-    """Return an Arrow column of instants as datetime64[us]."""
+def price_rows_of(store: PriceStore, dataset: str, first: date | None = None) -> "PriceRows":
+    """Return a dataset's kept rows, at least those from ``first`` on, revisions included; ``row`` is 0 throughout."""
     import numpy as np
 
-    return np.asarray(column.combine_chunks().to_numpy(zero_copy_only=False)).astype("datetime64[us]")
+    from market.batch import PriceRows
+
+    table = store.prices(dataset, first)
+    if table is None:
+        return PriceRows.empty()
+    column = table.column("asset").combine_chunks()
+    tickers = np.asarray(column.dictionary.to_pylist(), dtype=np.str_)[column.indices.to_numpy()]
+    n = len(tickers)
+    currency = store.manifest()["datasets"][dataset]["about"]["currency"]
+    return PriceRows(
+        row=np.zeros(n, dtype=np.int64),
+        tickers=tickers,
+        dates=days(table),
+        **{name: floats(table, name) for name in NUMBERS},
+        currencies=np.full(n, currency),
+        known_at=instants(table),
+    )
+
+
+def events_of(store: PriceStore, dataset: str) -> "EventRows":
+    """Return a dataset's kept events, revisions included."""
+    import numpy as np
+    import pyarrow as pa
+
+    from market.batch import EventRows
+
+    tables = store.tables(dataset, "events")
+    if not tables:
+        return EventRows.empty()
+    table = pa.concat_tables(tables)
+    kinds, tickers, reasons = (
+        np.asarray(table.column(name).to_pylist(), dtype=np.str_) for name in ("kind", "asset", "reason")
+    )
+    return EventRows(kinds, tickers, days(table), floats(table, "value"), reasons, instants(table))
+
+
+def floats(table: "pa.Table", name: str) -> "FloatArray":
+    """Return a column of numbers; NaN throughout where the table has no such column."""
+    import numpy as np
+
+    if name not in table.column_names:
+        return np.full(table.num_rows, np.nan)
+    return np.asarray(table.column(name).combine_chunks().to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def days(table: "pa.Table") -> "DateArray":
+    """Return the column ``as_of`` as datetime64[D]."""
+    import numpy as np
+
+    return np.asarray(table.column("as_of").combine_chunks().to_numpy(zero_copy_only=False)).astype("datetime64[D]")
+
+
+def instants(table: "pa.Table") -> "DateArray":
+    """Return the column ``known_at`` as datetime64[us]."""
+    import numpy as np
+
+    return np.asarray(table.column("known_at").combine_chunks().to_numpy(zero_copy_only=False)).astype("datetime64[us]")

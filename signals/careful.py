@@ -92,7 +92,7 @@ def _text_of(data: bytes, findings: FindingList) -> str | None:
     if not data.strip(b"\r\n"):
         findings.refuse(Code.FILE_EMPTY, "The file is empty.")
         return None
-    if _is_foreign(data, findings):
+    if is_foreign(data, findings):
         return None
     if data.startswith(BOM):
         data = data[len(BOM) :]
@@ -109,7 +109,8 @@ def _text_of(data: bytes, findings: FindingList) -> str | None:
     return text
 
 
-def _is_foreign(data: bytes, findings: FindingList) -> bool:
+def is_foreign(data: bytes, findings: FindingList) -> bool:
+    """Say whether the beginning of a file is that of another format than UTF-8 text, after noting which."""
     for magic, name in WIDE_ENCODINGS:
         if data.startswith(magic):
             findings.refuse(Code.FILE_ENCODING, f"The file is {name} text; save it as UTF-8.")
@@ -240,18 +241,26 @@ def _read_rows(lines: list[str], reading: _Reading) -> None:
         findings.refuse(Code.ROWS_TOO_FEW, "There is no row under the header.", row=1)
 
 
-def _read_row(row: int, line: str, reading: _Reading) -> None:
-    findings = reading.findings
+def row_fields(row: int, line: str, wanted: int, findings: FindingList) -> list[str] | None:
+    """Cut a row into as many fields as its header has; None after noting why that cannot be."""
     control = CONTROL.search(line)
     if control is not None:
         findings.refuse(Code.FILE_CONTROL, f"Control character U+{ord(control.group()):04X}.", row=row, value=repr(line[:40]))
-        return
+        return None
     fields = split_line(line)
     if fields is None:
         findings.refuse(Code.FILE_QUOTE, "A quote is not closed, or stands inside a field that is not quoted.", row, value=line)
-        return
-    if len(fields) != 2:
-        findings.refuse(Code.ROW_RAGGED, f"The row has {_count(fields)}, the header has 2 fields.", row, value=line)
+        return None
+    if len(fields) != wanted:
+        findings.refuse(Code.ROW_RAGGED, f"The row has {_count(fields)}, the header has {wanted} fields.", row, value=line)
+        return None
+    return fields
+
+
+def _read_row(row: int, line: str, reading: _Reading) -> None:
+    findings = reading.findings
+    fields = row_fields(row, line, 2, findings)
+    if fields is None:
         return
     at = 1 if reading.value_first else 0
     identifier, text = fields[at], fields[1 - at]

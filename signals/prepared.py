@@ -188,8 +188,13 @@ def prepare(
     sides: Sides,
     kinds: Collection[str] | None = None,
     workers: int = 1,
+    basis: FloatArray | None = None,
 ) -> PreparedRound:
-    """Prepare the assets at the positions given, in that order: the common way of :func:`prepare_round` and of the kernels."""
+    """Prepare the assets at the positions given, in that order: the common way of :func:`prepare_round` and of the kernels.
+
+    Who has orthonormal rows that span the exposures and an intercept already, (r, n) on the assets in that order, gives them as
+    ``basis``. Scores that pay do not: their bits are those of :func:`signals.sums.orthonormal_rows`.
+    """
     asked = set(sides.allowed_kinds() if kinds is None else kinds)
     check_inputs(predictions, sides, asked)
     whole = len(at) == predictions.shape[1] and bool((np.diff(at) > 0).all())
@@ -203,7 +208,7 @@ def prepare(
 
     neutral = not NEUTRAL_KINDS.isdisjoint(asked)
     ranked_features = None if on.features is None else _feature_ranker(on.features)
-    return _Builder(model_ids, asset_ids, on, ranked, ranked_features, neutral, "mpc" in asked).build(workers)
+    return _Builder(model_ids, asset_ids, on, ranked, ranked_features, neutral, "mpc" in asked, basis).build(workers)
 
 
 def score_prepared(
@@ -302,12 +307,13 @@ class _Builder:
     ranked_features: Callable[[slice, FloatArray], PlaceArray] | None
     neutral: bool
     staked: bool = True
+    basis: FloatArray | None = None
 
     def build(self, workers: int) -> PreparedRound:
         m, n = len(self.model_ids), len(self.asset_ids)
         sides = replace(self.sides, features=None)
-        basis = None
-        if self.neutral and sides.exposures is not None:
+        basis = self.basis if self.neutral else None
+        if basis is None and self.neutral and sides.exposures is not None:
             basis = orthonormal_rows(np.column_stack([np.ones(n), sides.exposures]))
         features = self.ranked_features
         blank = np.zeros(m)

@@ -17,7 +17,7 @@ import typer
 
 from crowdalpha import __version__
 from crowdalpha.errors import CrowdalphaError
-from service.cli import accounts, data, files, home, keys, ledger, metamodel, rebalance, rounds, season, stakes
+from service.cli import accounts, data, diagnose, files, home, keys, ledger, metamodel, rebalance, rounds, season, stakes
 from service.threads import use_one_blas_thread
 
 EXIT_INTERRUPTED = 130
@@ -42,6 +42,7 @@ app = typer.Typer(
 season.add_to(app)
 home.add_to(app)
 files.add_to(app)
+diagnose.add_to(app)
 metamodel.add_to(app)
 rebalance.add_to(app)
 app.add_typer(data.app, name="data")

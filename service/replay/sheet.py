@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from portfolio.tearsheet import Table, TearSheetData, render_tearsheet
+from portfolio.page import Table
+from portfolio.tearsheet import TearSheetData, render_tearsheet
 from service.context import Platform
 from service.replay.providers.oracle import ORACLE_NAME
 from service.store import fund

@@ -4,7 +4,7 @@ The meaning of each key stands beside it in the file, and only there. Nothing he
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -22,10 +22,18 @@ SHARES_TOLERANCE = 1e-9
 
 META_MODEL_VARIANTS = ("stake", "equal", "stake_min", "provider_cap")
 BLEND_MODES = ("fixed", "stake", "walk_forward")
+ADJUSTED_LEVELS = ("refuse", "flag")
 
 
 def _bounded(minimum: int, maximum: int | None = None) -> Any:
     return field(metadata={"minimum": minimum, "maximum": maximum})
+
+
+def _refuse_other_words(name: str, words: Sequence[str], known: Sequence[str]) -> None:
+    for word in words:
+        if word not in known:
+            text = f"The setting '{name}' knows no '{word[:40]}'; there are: {', '.join(known)}."
+            raise InputRejected(Code.SETTING_INVALID, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,10 @@ class MarketSettings:
     """Table ``market``."""
 
     calendar: str
+    currency: str
     vendor_delay_minutes: int = _bounded(0, 7 * 24 * 60)
+    fx_carry_days_max: int = _bounded(0, 366)
+    delisting_performance_return: float = _bounded(-1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +70,29 @@ class VendorsSettings:
 class UniverseSettings:
     """Table ``universe``."""
 
+    countries: str
+    adjusted_levels: str
     size: int = _bounded(2)
     min_history_sessions: int = _bounded(2)
     adv_window_sessions: int = _bounded(1)
-    stale_sessions_max: int = _bounded(0)
+    stale_sessions_max: int = _bounded(1)
+    adv_min: float = _bounded(0)
+    market_cap_min: float = _bounded(0)
+    market_cap_max: float = _bounded(0)
+    price_min: float = _bounded(0)
+    price_max: float = _bounded(0)
+    hysteresis: float = _bounded(0, 1)
+
+    def __post_init__(self) -> None:
+        wrong = {
+            "hysteresis": self.hysteresis == 1,
+            "market_cap_max": 0 < self.market_cap_max < self.market_cap_min,
+            "price_max": 0 < self.price_max < self.price_min,
+        }
+        for key in (key for key, bad in wrong.items() if bad):
+            why = "must be below 1" if key == "hysteresis" else "lies below its least value"
+            raise InputRejected(Code.SETTING_INVALID, f"The setting 'universe.{key}' {why}.")
+        _refuse_other_words("universe.adjusted_levels", [self.adjusted_levels], ADJUSTED_LEVELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +142,7 @@ class MetamodelSettings:
             ("candidates", self.candidates.split(), META_MODEL_VARIANTS),
             ("blend", [self.blend], BLEND_MODES),
         ):
-            for word in words:
-                if word not in known:
-                    raise InputRejected(
-                        Code.SETTING_INVALID,
-                        f"The setting 'metamodel.{key}' knows no '{word[:40]}'; there are: {', '.join(known)}.",
-                    )
+            _refuse_other_words(f"metamodel.{key}", words, known)
         if self.provider_share_max == 0:
             raise InputRejected(Code.SETTING_INVALID, "The setting 'metamodel.provider_share_max' must be above 0.")
         if self.ensemble_rounds_max < self.ensemble_rounds_min:

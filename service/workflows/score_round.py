@@ -19,7 +19,7 @@ from crowdalpha.ids import RoundKey, RoundState, Tournament
 from crowdalpha.terms import PPB, RoundTerms
 from market.arrays import FloatArray
 from market.panel import PanelView
-from market.targets import coverage, forward_returns, neutral_target
+from market.targets import coverage, forward_returns, neutral_target, priced_share
 from service.context import Platform
 from service.frames import RoundFrame, get_frame, get_prepared
 from service.scorebook import DayScores
@@ -41,7 +41,7 @@ def score_round(platform: Platform, key: RoundKey) -> int:
     Conflict
         ROUND_NOT_DUE before the first return is known; ROUND_STATE unless the round is closed or scoring.
     Unavailable
-        MARKET_COVERAGE when too small a part of the universe has returns: the round is held.
+        MARKET_COVERAGE when too small a part of the universe has returns, or prices at the window's ends: the round is held.
     """
     now = platform.clock.now()
     with platform.store.read() as connection:
@@ -87,10 +87,11 @@ def _target(
     platform: Platform, view: PanelView, record: RoundRecord, terms: RoundTerms, frame: RoundFrame, day: int
 ) -> FloatArray:
     members = platform.desk.positions_of(frame.asset_ids)
-    returns = forward_returns(view, members, record.base_session, day, terms.scoring.lag_sessions)
-    share = coverage(returns)
+    window = (view, members, record.base_session, day, terms.scoring.lag_sessions)
+    returns = forward_returns(*window)
+    share = min(coverage(returns), priced_share(*window))
     if share * PPB < terms.scoring.coverage_min_ppb:
-        raise Unavailable(Code.MARKET_COVERAGE, f"Returns of only {share:.1%} of round {record.key}'s universe are known.")
+        raise Unavailable(Code.MARKET_COVERAGE, f"Prices of only {share:.1%} of round {record.key}'s universe are known.")
     return neutral_target(returns, frame.exposures, terms.scoring.bin_shares_percent)
 
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "health",
     "submit",
     "check",
+    "diagnose",
     "rebalance",
     "data ingest",
     "round list",

@@ -17,7 +17,7 @@ import pytest
 from market import Cache, LeakReport, PanelView, PointInTimePanel, SyntheticSpec, Universe, find_leaks, generate_market
 from market.calendars import to_instant
 from service.desk import MarketDesk
-from service.vendors.ingested import read_batch
+from service.vendors.ingested import panel_of_files
 from tests.builders.corrections import corrected
 from tests.leakage.published import Published, small_house
 
@@ -107,7 +107,7 @@ def test_fifty_cuts_of_real_prices(real_data: Path, tmp_path: Path) -> None:
     few = table.filter(pc.is_in(table.column("ticker").cast(pa.string()), pa.array(most)))
     pq.write_table(few, tmp_path / "prices.parquet")
     settings = small_house({"universe.size": 250, "fund.risk_weeks": 26})
-    panel = read_batch(settings, tmp_path / "prices.parquet", real_data / "equity_meta.csv.gz", date(2015, 6, 30)).panel
+    panel = panel_of_files(settings, tmp_path / "prices.parquet", real_data / "equity_meta.csv.gz", date(2015, 6, 30))
     rows = np.random.default_rng(SEED).choice(np.arange(400, len(panel.sessions) - 1), 50, replace=False)
     instants = [at + timedelta(minutes=1) for at in evenings(panel, rows.tolist())]
     checked(Published(settings), panel, instants, decisions_per_cut=1)

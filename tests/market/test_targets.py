@@ -8,7 +8,7 @@ import pytest
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.exposures import compute_exposures
-from market.targets import coverage, forward_returns, neutral_target
+from market.targets import coverage, forward_returns, neutral_target, priced_share
 from tests.builders.panels import changed_after, hand_panel, small_panel, view_at
 
 NAN = np.nan
@@ -116,3 +116,15 @@ def test_target_takes_the_exposures_record():
     exposures = compute_exposures(view, ALL(40))
     returns = np.random.default_rng(14).normal(size=40)
     np.testing.assert_array_equal(neutral_target(returns, exposures), neutral_target(returns, exposures.values))
+
+
+def test_a_window_is_priced_as_far_as_its_ends_are():
+    close = np.full((6, 10), 10.0)
+    close[1, 0] = NAN  # start: s₀ + 1
+    close[4, 1:4] = NAN  # end: s₀ + 4
+    close[2:4, 5:] = NAN  # a halt inside the window is none of its ends
+    view = view_at(hand_panel(close, delistings={1: (3, -0.5)}))
+    assert priced_share(view, ALL(10), S0, horizon=3, lag=1) == 0.8
+    assert priced_share(view, ALL(10), S0, horizon=2, lag=1) == 0.5
+    assert priced_share(view, ALL(10), S0, horizon=4, lag=1) == 0.9
+    assert coverage(forward_returns(view, ALL(10), S0, horizon=3, lag=1)) == 1.0

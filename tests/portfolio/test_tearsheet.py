@@ -10,8 +10,9 @@ import pytest
 from crowdalpha.errors import InputRejected
 from portfolio.book import Liquidity, TradingCosts
 from portfolio.charts import POINTS_MAX, Chart, Series, date_ticks, number, percent, render_chart, tick_labels, ticks
+from portfolio.page import FLAG_TEXTS, Table
 from portfolio.simulate import backtest
-from portfolio.tearsheet import FLAG_TEXTS, Table, TearSheetData, render_tearsheet
+from portfolio.tearsheet import TearSheetData, render_tearsheet
 from tests.builders.books import random_paths
 
 VOID = {"meta", "line", "polyline", "polygon", "i"}

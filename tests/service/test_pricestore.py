@@ -12,17 +12,19 @@ import time
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from crowdalpha.canonical import sha256_hex
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected, InvariantBroken, Unavailable
 from market.batch import EventRows, PriceRows
 from market.calendars import to_instant
 from service.pricepanel import stored_panel
-from service.pricestore import Dataset, PriceStore
+from service.pricestore import Appended, Dataset, PriceStore
 from tests.builders.panels import new_york
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,13 +55,20 @@ def events() -> EventRows:
     )  # fmt: skip
 
 
+def add(store: PriceStore, prices: PriceRows, told: EventRows | None = None, dataset: Dataset = US, **more: Any) -> Appended:
+    """Append rows under the hash of what they say."""
+    told = EventRows.empty() if told is None else told
+    batch_id = sha256_hex(b"".join(getattr(prices, name).tobytes() for name in ("dates", "close", "known_at")))
+    return store.append(dataset, prices, told, batch_id=batch_id, **more)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> PriceStore:
     return PriceStore(tmp_path / "market", sync=False)
 
 
 def test_what_was_stored_comes_back_as_a_panel(store: PriceStore) -> None:
-    store.append(US, price_rows(), events(), flags=["assumed"])
+    add(store, price_rows(), events(), flags=["assumed"])
     panel = stored_panel(store)
     view = panel.as_of(to_instant(panel.known_at[-1]))
     assert view.assets.asset_ids.tolist() == NAMES.tolist()
@@ -72,7 +81,7 @@ def test_what_was_stored_comes_back_as_a_panel(store: PriceStore) -> None:
 
 
 def test_files_are_long_and_partitioned_and_say_both_instants_and_the_basis(store: PriceStore) -> None:
-    store.append(US, price_rows(), EventRows.empty())
+    add(store, price_rows())
     files = sorted((store.folder / "us/prices").rglob("*.parquet"))
     assert [f.parent.name for f in files] == ["2015", "2016"]
     table = pq.read_table(files[0])
@@ -82,10 +91,10 @@ def test_files_are_long_and_partitioned_and_say_both_instants_and_the_basis(stor
 
 
 def test_a_revision_is_appended_and_invisible_before_it_was_learnt(store: PriceStore) -> None:
-    store.append(US, price_rows(), EventRows.empty())
+    add(store, price_rows())
     before = stored_panel(store).as_of(to_instant(stored_panel(store).known_at[20]))
     files = {p: p.read_bytes() for p in store.folder.rglob("*.parquet")}
-    store.append(US, price_rows(shift=0.25, first=10, count=1, late_days=30), EventRows.empty())
+    add(store, price_rows(shift=0.25, first=10, count=1, late_days=30))
     assert all(path.read_bytes() == data for path, data in files.items())
     panel = stored_panel(store)
     again = panel.as_of(before.instant)
@@ -97,18 +106,18 @@ def test_a_revision_is_appended_and_invisible_before_it_was_learnt(store: PriceS
 
 
 def test_the_same_batch_again_has_no_effect(store: PriceStore) -> None:
-    assert store.append(US, price_rows(), events()).fresh
+    assert add(store, price_rows(), events()).fresh
     kept = (store.folder / "market.json").read_bytes()
-    assert not store.append(US, price_rows(), events()).fresh
+    assert not add(store, price_rows(), events()).fresh
     assert (store.folder / "market.json").read_bytes() == kept
 
 
 def test_only_the_dates_asked_for_are_read(store: PriceStore) -> None:
-    store.append(US, price_rows(), EventRows.empty())
+    add(store, price_rows())
     (old,) = (store.folder / "us/prices/2015").iterdir()
     old.chmod(0o644)
     old.write_bytes(b"not looked at")
-    panel = stored_panel(store, date(2016, 1, 1))
+    panel = stored_panel(store, first=date(2016, 1, 1))
     assert panel.sessions[0] == np.datetime64("2016-01-04")
     with pytest.raises(InvariantBroken) as refused:
         stored_panel(store)
@@ -123,10 +132,10 @@ def test_an_empty_store_says_so(store: PriceStore) -> None:
 
 @pytest.mark.parametrize("field", ["exchange", "currency", "price_basis", "vendor_delay_minutes"])
 def test_a_dataset_keeps_its_calendar_currency_basis_and_delay(store: PriceStore, field: str) -> None:
-    store.append(US, price_rows(), EventRows.empty())
+    add(store, price_rows())
     other = {"exchange": "XLON", "currency": "GBP", "price_basis": "total_return", "vendor_delay_minutes": 90}
     with pytest.raises(Conflict) as refused:
-        store.append(replace(US, **{field: other[field]}), price_rows(shift=1.0), EventRows.empty())
+        add(store, price_rows(shift=1.0), dataset=replace(US, **{field: other[field]}))
     assert refused.value.code is Code.DATASET_DIFFERS
     assert stored_panel(store).close[0, 0] == 10.0
 
@@ -138,7 +147,7 @@ def test_a_datasets_name_is_no_path(name: str) -> None:
 
 
 def test_a_torn_manifest_is_named(store: PriceStore) -> None:
-    store.append(US, price_rows(), EventRows.empty())
+    add(store, price_rows())
     (store.folder / "market.json").write_bytes(b'{"format": 1, "datas')
     with pytest.raises(InvariantBroken):
         stored_panel(store)
@@ -147,18 +156,17 @@ def test_a_torn_manifest_is_named(store: PriceStore) -> None:
 APPEND_FOREVER = """
 import sys
 from pathlib import Path
-from market.batch import EventRows
 from service.pricestore import PriceStore
-from tests.service.test_pricestore import US, price_rows
+from tests.service.test_pricestore import add, price_rows
 store = PriceStore(Path(sys.argv[1]))
 for i in range(int(sys.argv[2]), 10_000):
-    store.append(US, price_rows(shift=i / 1000, first=i % 70, count=3, late_days=i), EventRows.empty())
+    add(store, price_rows(shift=i / 1000, first=i % 70, count=3, late_days=i))
     print(i, flush=True)
 """
 
 
 def test_a_killed_append_leaves_the_former_state_or_the_new_one(store: PriceStore) -> None:
-    store.append(US, price_rows(), EventRows.empty())
+    add(store, price_rows())
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for start in range(4):
         child = subprocess.Popen(
@@ -174,7 +182,7 @@ def test_a_killed_append_leaves_the_former_state_or_the_new_one(store: PriceStor
         assert panel.close[0, 0] == 10.0
         batches = json.loads((store.folder / "market.json").read_text())["datasets"]["us"]["batches"]
         assert len(batches) >= 1 + len(said)
-    assert store.append(US, price_rows(shift=9.0, count=1, late_days=2), EventRows.empty()).fresh
+    assert add(store, price_rows(shift=9.0, count=1, late_days=2)).fresh
 
 
 def test_processes_that_append_at_once_stand_in_line(store: PriceStore) -> None:

@@ -45,7 +45,7 @@ def test_the_shipped_settings_are_these() -> None:
     settings = load_settings(env={})
     assert settings.database.url == ""
     assert (settings.market.calendar, settings.market.vendor_delay_minutes) == ("XNYS", 60)
-    assert dataclasses.astuple(settings.universe) == (1000, 252, 63, 5)
+    assert dataclasses.astuple(settings.universe) == ("", "refuse", 1000, 252, 63, 5, 0, 0, 0, 0, 0, 0)
     assert (settings.serve.host, settings.serve.port) == ("127.0.0.1", 8420)
     assert (settings.scheduler.lease_seconds, settings.scheduler.poll_seconds) == (300, 15)
     assert settings.limits.upload_bytes_max == 10 * 1024 * 1024
@@ -133,6 +133,10 @@ def test_the_environment_overrides_the_file() -> None:
         ("CROWDALPHA_SERVE__PORT", "80.0", Code.SETTING_INVALID, "CROWDALPHA_SERVE__PORT"),
         ("CROWDALPHA_SERVE__PORT", "70000", Code.SETTING_INVALID, "at most 65535"),
         ("CROWDALPHA_UNIVERSE__SIZE", "-5", Code.SETTING_INVALID, "at least"),
+        ("CROWDALPHA_UNIVERSE__STALE_SESSIONS_MAX", "0", Code.SETTING_INVALID, "at least 1"),
+        ("CROWDALPHA_UNIVERSE__HYSTERESIS", "1", Code.SETTING_INVALID, "below 1"),
+        ("CROWDALPHA_UNIVERSE__ADJUSTED_LEVELS", "allow", Code.SETTING_INVALID, "refuse, flag"),
+        ("CROWDALPHA_MARKET__DELISTING_PERFORMANCE_RETURN", "-1.5", Code.SETTING_INVALID, "at least -1"),
         ("CROWDALPHA_METAMODEL__SIGNALS_SHARE", "0.6", Code.SETTING_INVALID, "sum to 1"),
         ("CROWDALPHA_METAMODEL__SIGNALS_SHARE", "nan", Code.SETTING_INVALID, "number"),
         ("CROWDALPHA_FUND__MANDATE", "aggressive", Code.SETTING_UNKNOWN, "market-neutral"),
@@ -153,6 +157,14 @@ def test_overrides_meet_the_same_checks_and_leave_the_original() -> None:
     assert settings.with_overrides({}) == settings
     for wrong in ({"universe.sice": 1}, {"universe": {}}, {"universe.size": 1.5}, {"serve.port": True}, {"fund.mandate": 3}):
         refused(settings.with_overrides, wrong)
+
+
+def test_an_upper_bound_of_the_universe_is_not_below_the_lower_one_unless_it_is_none() -> None:
+    settings = load_settings(env={})
+    for what in ("price", "market_cap"):
+        bounds = {f"universe.{what}_min": "5", f"universe.{what}_max": "4"}
+        assert f"universe.{what}_max" in refused(settings.with_overrides, bounds).message
+        settings.with_overrides(bounds | {f"universe.{what}_max": "0"})
 
 
 def test_settings_cannot_be_changed_in_place() -> None:

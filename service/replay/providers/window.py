@@ -97,7 +97,7 @@ def round_window(view: PanelView, members: IntArray) -> RoundWindow:
     prices = slice(-WINDOW_SESSIONS, None)
     moves = slice(1 - WINDOW_SESSIONS, None)
     return RoundWindow(
-        closes=readonly(_filled(view.return_index()[prices][:, members])),
+        closes=readonly(filled(view.return_index()[prices][:, members])),
         returns=readonly(np.nan_to_num(view.total_returns()[moves][:, members])),
         overnight=readonly(np.nan_to_num(view.overnight_returns()[moves][:, members])),
         intraday=readonly(np.nan_to_num(view.intraday_returns()[moves][:, members])),
@@ -106,7 +106,7 @@ def round_window(view: PanelView, members: IntArray) -> RoundWindow:
     )
 
 
-def _filled(prices: FloatArray) -> FloatArray:
+def filled(prices: FloatArray) -> FloatArray:
     """Return ``prices`` with gaps filled forward, then the rows before the first price filled backward."""
     known = np.isfinite(prices)
     if known.all():
