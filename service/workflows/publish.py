@@ -19,6 +19,7 @@ from typing import Any
 from crowdalpha.canonical import Plain, canonical_bytes
 from crowdalpha.terms import RoundTerms
 from market.calendars import to_date
+from market.exposures import YEAR_SESSIONS
 from market.panel import PanelView
 from service.context import Platform
 from service.desk import week_end_rows
@@ -125,6 +126,7 @@ def _plan(platform: Platform, view: PanelView, terms: RoundTerms, standing: Rele
     window = terms.scoring.lag_sessions + max(horizons_of(terms))
     fingerprint = _fingerprint(platform, terms)
     first, most = platform.settings.universe.min_history_sessions, weeks or platform.settings.datasets.weeks
+    first = max(first, YEAR_SESSIONS)  # exposures look back so far
     # The newest session ends no week for sure, and counts as an end whenever it is.
     ends = [row for row in week_end_rows(view.sessions, first, EVERY_ROW) if row < len(view.sessions) - 1]
     rows = [row for row in ends if row + window < len(view.sessions)]

@@ -19,6 +19,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from crowdalpha.ids import Tournament
+from crowdalpha.terms import ScoringTerms
 from market.calendars import to_instant
 from market.panel import PointInTimePanel
 from market.quotes import Quotes
@@ -35,6 +36,8 @@ from service.workflows.publish_classic import training_table
 from signals.classic.dataset import obfuscation
 from signals.classic.features import FEATURES
 from signals.classic.series import SERIES
+from signals.parse import CLASSIC_FORMAT
+from signals.submission import judge
 from tests.builders.panels import small_panel
 
 SEED = 11
@@ -283,6 +286,8 @@ def test_the_live_file_is_the_open_rounds_table(panel: PointInTimePanel, tmp_pat
     live = frame(current(made), "classic", "live.parquet")
     (tmp_path / "live.parquet").write_bytes(client.get("/v1/rounds/classic/1/live").content)
     assert live.drop(columns="data_type").equals(pq.read_table(tmp_path / "live.parquet").to_pandas())
+    example = current(made).path("classic", "live_example_preds.csv").read_bytes()
+    assert judge(example, CLASSIC_FORMAT, live["id"].tolist(), ScoringTerms(("corr",))).accepted
     ids = client.get("/v1/rounds/signals/1/universe").json()["ids"]
     assert frame(current(made), "signals", "live.parquet")["ticker"].tolist() == ids
     assert set(live["era"]) == {current(made).manifests["classic"]["eras"]["live"]} == {str(panel.sessions[friday])}
