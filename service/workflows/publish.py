@@ -149,7 +149,7 @@ def _fingerprint(platform: Platform, terms: RoundTerms) -> str:
         "format": FORMAT,
         "features": [*FEATURES, *SERIES],
         "targets": [*WAYS],
-        "horizons": [*horizons_of(terms)],
+        "horizons": [terms.scoring.horizon_sessions, *horizons_of(terms)],
         "lag": terms.scoring.lag_sessions,
         "bins": [*terms.scoring.bin_shares_percent],
         "universe": {name: repr(value) for name, value in asdict(platform.settings.universe).items()},
