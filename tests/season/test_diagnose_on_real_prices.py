@@ -58,7 +58,14 @@ def test_the_first_examples_history_is_momentum(diagnosed: dict[str, Any], capsy
     assert run(["diagnose", str(diagnosed["path"]), "--home", str(diagnosed["home"].path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (len(found["eras"]), found["scored"], found["pending"], found["left_out"]) == (ERAS, ERAS, 0, 0)
-    assert found["flags"] == ["adjusted_prices", "assumed", "dividends_inferred", "static_lookahead", "survivors_only"]
+    assert found["flags"] == [
+        "adjusted_prices",
+        "assumed",
+        "dividends_inferred",
+        "splits_inferred",
+        "static_lookahead",
+        "survivors_only",
+    ]
     assert found["factors"][0]["name"] == "momentum"
     assert found["factors"][0]["signal"]["mean"] > 0.9
     assert found["coverage_mean"] > 0.98
