@@ -8,6 +8,7 @@ import typer
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
+from service.cli import publish
 from service.cli.options import HOME, HomeOption, JsonOption, parse_date
 
 
@@ -28,27 +29,7 @@ def _group() -> None:
     """Prices and metadata."""
 
 
-@app.command("publish")
-def publish(
-    weeks: Annotated[int, typer.Option("--weeks", min=1, metavar="N", help="Most weekly eras to publish.")] = 104,
-    home: HomeOption = HOME,
-    as_json: JsonOption = False,
-) -> None:
-    """Publish the classic tournament's history to train on.
-
-    Weekly eras with the targets that are known today; publishing again replaces what was published before.
-    """
-    from service.cli.plain import echo_json
-    from service.cli.render import print_figures, waiting
-    from service.context import open_platform
-    from service.workflows.publish_classic import publish_classic
-
-    with open_platform(home) as platform, waiting("building eras"):
-        figures = {"eras": publish_classic(platform, weeks)}
-    if as_json:
-        echo_json(figures)
-    else:
-        print_figures("classic history", figures)
+publish.add_to(app)
 
 
 @app.command("ingest")

@@ -23,9 +23,10 @@ from service.clock import SimulatedClock
 from service.context import build_platform
 from service.home import Home
 from service.idsource import SeededIds
+from service.progress import Progress, Silent
 from service.replay.crowd import Member, roster
 from service.replay.report import Summary, write_reports
-from service.replay.season import Progress, Silent, play_season
+from service.replay.season import play_season
 from service.settings import Settings, load_settings
 from service.vendors.ingested import FileBatch, end_of, ingest_file, keep_synthetic, load_panel, market_store
 

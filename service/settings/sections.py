@@ -158,6 +158,14 @@ class MetamodelSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DatasetsSettings:
+    """Table ``datasets``."""
+
+    weeks: int = _bounded(1)
+    train_share: float = _bounded(0, 1)
+
+
+@dataclass(frozen=True, slots=True)
 class FundSettings:
     """Table ``fund``."""
 
@@ -207,6 +215,7 @@ class Settings:
     tournaments: TournamentsSettings
     scoring: ScoringSettings
     metamodel: MetamodelSettings
+    datasets: DatasetsSettings
     fund: FundSettings
     serve: ServeSettings
     scheduler: SchedulerSettings
