@@ -137,11 +137,13 @@ def assemble(rows: StoredRows, events: StoredEvents, assets: AssetTable, setting
     _write_events(table, events, setting.calendar, first)
     quotes, revisions = table.finish()
     gone = _delistings(events, setting, first, quotes)
+    trading = setting.calendar.trading[first : last + 1]
     notes = {"rows_read": len(places), "rows_not_sessions": int((~on).sum()), "revisions": len(revisions)}
     flags = setting.flags | gone.flags
     return PointInTimePanel(
         assets=assets, calendar=setting.calendar, sessions=sessions, known_at=known_at, quotes=quotes,
         delisting_index=gone.index, delisting_return=gone.returns, delisting_known_at=gone.known_at, revisions=revisions,
+        trading=trading[:, setting.calendar.columns(np.unique(assets.exchanges))],
         price_basis=setting.price_basis, flags=frozenset(flags), source=setting.source, notes=notes,
     )  # fmt: skip
 

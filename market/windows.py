@@ -133,6 +133,24 @@ def last_base_row(trading: BoolArray, horizon: int, lag: int) -> int:
     return min((int(rows[-lag - horizon]) - 1 if rows.shape[0] > lag + horizon else -1) for rows in own)
 
 
+def rows_spanned(trading: BoolArray, sessions: int) -> int:
+    """Return the most rows that a stretch of so many own sessions of any exchange spans; on a single exchange, as many.
+
+    Parameters
+    ----------
+    trading : (T, E) bool
+        Which exchange trades on which row, such as a view's.
+    sessions : int
+
+    Examples
+    --------
+    >>> rows_spanned(np.array([[True, True], [True, False], [True, True], [True, True]]), 2)
+    3
+    """
+    own = [np.flatnonzero(column) for column in trading.T]
+    return max((int((rows[sessions:] - rows[:-sessions]).max()) for rows in own if rows.shape[0] > sessions), default=sessions)
+
+
 def _bases(base: date | DateArray, count: int) -> DateArray:
     return np.full(count, base, dtype="datetime64[D]") if isinstance(base, date) else np.asarray(base).astype("datetime64[D]")
 

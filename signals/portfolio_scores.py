@@ -134,5 +134,10 @@ def turnover(a: FloatArray, b: FloatArray) -> float:
 
 
 def condensed(exposures: FloatArray, sample_weights: FloatArray) -> FloatArray:
-    """Return the basis N of the space of ``exposures`` (n, k) with N'VN = I, as neutralizers are published; (n, rank)."""
-    return orthonormal_basis(exposures, sample_weights)
+    """Return the basis N of the space of ``exposures`` (n, k) with N'VN = I, as neutralizers are published; (n, rank).
+
+    A decomposition leaves the sign of each column open: here its largest entry, the first of equals, is positive.
+    """
+    basis = orthonormal_basis(exposures, sample_weights)
+    largest = np.argmax(np.abs(basis), axis=0) if len(basis) else np.zeros(basis.shape[1], dtype=np.int64)
+    return basis * np.where(basis[largest, np.arange(basis.shape[1])] < 0, -1.0, 1.0)

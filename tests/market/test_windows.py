@@ -14,7 +14,7 @@ from crowdalpha.errors import InputRejected, InvariantBroken
 from market.calendars import joint_calendar, session_calendar
 from market.delistings import delisting_returns, traded_before
 from market.targets import forward_returns, raw_target, window_returns
-from market.windows import days_known, last_base_row, windows
+from market.windows import days_known, last_base_row, rows_spanned, windows
 from tests.builders.panels import hand_panel, small_panel, view_at
 
 NAN = np.nan
@@ -223,6 +223,7 @@ def test_the_last_base_is_the_last_one_whose_windows_end_inside():
         ends = windows(JOINT, np.array([0, 1, 2]), JOINT.sessions[at].item(), 20, 2)[1]
         assert bool(ends.max() < 300) is inside
     assert last_base_row(np.ones((22, 1), dtype=bool), 20, 2) == -1
+    assert last_base_row(np.ones((23, 1), dtype=bool), 20, 2) == 0
     assert last_base_row(np.ones((21, 2), dtype=bool), 20, 2) == -1
 
 
@@ -242,3 +243,14 @@ def test_forward_returns_on_several_exchanges_run_over_each_ones_own_window():
     with pytest.raises(InputRejected) as caught:
         forward_returns(view_at(panel, int(end.max()) - 1), np.arange(6), evening, 20, 2)
     assert caught.value.code is Code.DATE_OUTSIDE_PANEL
+
+
+def test_a_window_spans_the_rows_that_other_exchanges_had_to_themselves():
+    for sessions in (5, 22, 62):
+        spans = []
+        for base in JOINT.sessions[5:400].tolist():
+            start, end = windows(JOINT, np.array([0, 1, 2]), base, sessions, 0)
+            spans.append((end - start).max())
+        assert rows_spanned(JOINT.trading[:480], sessions) == max(spans) > sessions
+    assert rows_spanned(np.ones((30, 1), dtype=bool), 22) == 22
+    assert rows_spanned(np.ones((10, 1), dtype=bool), 22) == 22
