@@ -73,6 +73,14 @@ class MarketDesk:
         self._universes.clear()
         self._exposures.clear()
 
+    def exchanges(self) -> tuple[str, ...]:
+        """Return the exchanges that the home's assets trade on; none while it has no prices. No price is read for it."""
+        if self._panel is not None:
+            return self._panel.exchange_names
+        from service.vendors.ingested import ingested_exchanges
+
+        return ingested_exchanges(self.home)
+
     def calendar(self, instant: datetime, sessions: int = 0) -> "SessionCalendar":
         """Return the calendar of the panel's exchanges; it has ``sessions`` sessions of each after ``instant``.
 

@@ -12,8 +12,6 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from crowdalpha.codes import Code
-from crowdalpha.errors import Unavailable
 from crowdalpha.ids import Tournament
 from market.calendars import SessionCalendar, joint_calendar, session_calendar
 from service.clock import as_utc, instant_text
@@ -42,7 +40,7 @@ def plan_ahead(platform: Platform, until: datetime) -> int:
         CALENDAR_END beyond the exchange's known rules; SETTING_INVALID for hours that cannot be kept.
     """
     until = as_utc(until)
-    tournaments, exchanges = timed_tournaments(platform), _exchanges(platform)
+    tournaments, exchanges = timed_tournaments(platform), platform.desk.exchanges()
     with platform.store.write() as connection:
         now = platform.clock.now(connection)
         since = _instant(connection, SINCE_KEY) or now
@@ -81,16 +79,6 @@ def _calendar(platform: Platform, first: date, last: date) -> SessionCalendar:
     # Whole years, so that the calendars of many small plans are one calendar.
     start, end = date((first - margin).year, 1, 1), date((last + margin).year, 12, 31)
     return session_calendar(platform.settings.market.calendar, start, end)
-
-
-def _exchanges(platform: Platform) -> tuple[str, ...]:
-    """Return the exchanges that the home's assets trade on; none while it has no prices."""
-    try:
-        return platform.desk.panel.exchange_names
-    except Unavailable as error:
-        if error.code is not Code.PRICES_MISSING:
-            raise
-        return ()
 
 
 def _markets(home: SessionCalendar, exchanges: tuple[str, ...], last: date) -> SessionCalendar:

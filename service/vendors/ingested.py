@@ -18,6 +18,7 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, InvariantBroken
 from market.batch import DELISTING, EventRows, PriceBatch, join_rows
 from market.calendars import SessionCalendar, session_calendar
+from market.countries import venue_of
 from market.panel import PointInTimePanel
 from market.pivot import About, facts_by_ticker
 from service.atomic import write_file
@@ -167,6 +168,16 @@ def ingested_flags(home: Home) -> list[str]:
         return flags
     kept = market_store(home).manifest()["datasets"].values()
     return sorted({flag for entry in kept for flag in entry["flags"]})
+
+
+def ingested_exchanges(home: Home) -> tuple[str, ...]:
+    """Return the exchanges of the home's assets, sorted; none before anything was ingested."""
+    manifest = home.data / MANIFEST
+    if manifest.is_file():
+        countries: list[str] = json.loads(manifest.read_text())["spec"]["countries"]
+        return tuple(sorted({venue_of(country).exchange for country in countries}))
+    kept = market_store(home).manifest()["datasets"].values()
+    return tuple(sorted({entry["about"]["exchange"] for entry in kept}))
 
 
 def cleared_rows(folder: Path) -> frozenset[tuple[str, str]]:

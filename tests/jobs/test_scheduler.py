@@ -20,8 +20,11 @@ from service.jobs.scheduler import Tick
 PROCESS = """
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from service.clock import SystemClock
+from service.desk import MarketDesk
+from service.home import Home
 from service.idsource import RandomIds
 from service.jobs import registry, scheduler
 from service.settings import load_settings
@@ -35,7 +38,8 @@ with store.write() as connection:
     occurrences.plan(connection, [PlannedOccurrence(f"note:{i}", due_at, {"i": str(i)}, chain="notes") for i in range(3)])
 registry.JOBS["note"] = lambda platform, payload: print("ran", payload["i"], flush=True)
 settings = load_settings(env={}).with_overrides({"scheduler.poll_seconds": 1})
-scheduler.run(SimpleNamespace(store=store, clock=SystemClock(), settings=settings, ids=RandomIds()))
+desk = MarketDesk(Home(Path("nowhere")), settings)
+scheduler.run(SimpleNamespace(store=store, clock=SystemClock(), settings=settings, ids=RandomIds(), desk=desk))
 print("stopped", flush=True)
 """
 

@@ -16,9 +16,12 @@ from market.synthetic import SyntheticSpec, generate_market
 from market.universe import select_universe
 from service.desk import MarketDesk, reach_days, universe_rule, week_end_rows
 from service.home import Home
+from service.pricestore import Dataset
 from service.settings import load_settings
+from service.vendors.ingested import keep_synthetic, market_store
 from tests.builders.corrections import corrected
 from tests.builders.panels import view_at
+from tests.builders.vendor import batch_of
 
 SEED = 61
 SPEC = SyntheticSpec(seed=SEED, n_assets=90, countries=("US", "JP"), start=date(2015, 1, 2), end=date(2016, 12, 30))
@@ -130,3 +133,20 @@ def test_the_fund_keeps_the_days_of_the_rounds_exchange(panel):
     assert (good_friday.last_session, desk.home_session(good_friday)) == (date(2016, 3, 25), date(2016, 3, 24))
     golden_week = view_at(panel, panel.index_of(date(2016, 5, 4)))  # New York alone traded
     assert (golden_week.last_session, desk.home_session(golden_week)) == (date(2016, 5, 4), date(2016, 5, 4))
+
+
+def test_the_exchanges_of_a_home_are_told_without_its_prices(panel, tmp_path):
+    home = Home.create(tmp_path / "home")
+    desk = MarketDesk(home, load_settings(env={}))
+    assert desk.exchanges() == ()
+    keep_synthetic(home, SPEC, panel)
+    assert desk.exchanges() == panel.exchange_names == ("XNYS", "XTKS")
+    desk.use(panel)
+    assert desk.exchanges() == panel.exchange_names
+    stored = Home.create(tmp_path / "stored")
+    about = Dataset("london", "parquet", "XLON", "GB", "GBP", "raw", 60)
+    batch = batch_of(
+        generate_market(SyntheticSpec(n_assets=12, countries=("GB",), start=date(2016, 1, 4), end=date(2016, 3, 1)))
+    )
+    market_store(stored).append(about, batch.prices, batch.events, batch_id="1" * 64)
+    assert MarketDesk(stored, load_settings(env={})).exchanges() == ("XLON",)
