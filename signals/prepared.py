@@ -40,7 +40,7 @@ OVERLAP_MIN = 1 - 0.2
 CANCELLATION = 1e-2
 """Below this share the difference of two squared lengths loses digits; the residual is then formed itself."""
 
-SCORED_ROWS = 64
+SCORED_ROWS = 32
 """Models looked up at a time: enough for a thread to be at work most of the time, few enough for its processor's cache."""
 
 
