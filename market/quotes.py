@@ -116,7 +116,9 @@ class Derived:
 
     def _once(self, name: str, compute: Callable[[], Any]) -> Any:
         if name not in self._cache:
-            self._cache[name] = readonly(compute())
+            # Numbers that no market has overflow; what comes of them is not finite, on their rows and later ones only.
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._cache[name] = readonly(compute())
         return self._cache[name]
 
     @property
