@@ -55,7 +55,7 @@ def make_home(folder: Path, stocks: int, weeks: int) -> tuple[Path, Path]:
     from service.home import Home
     from service.settings import load_settings
     from service.vendors.files import parquet_bytes
-    from service.vendors.ingested import keep_batch, read_batch
+    from service.vendors.ingested import FileBatch, end_of, ingest_file, market_store
 
     rng = np.random.default_rng(SEED)
     count = LEAD_SESSIONS + STEP * weeks + TRAIL_SESSIONS
@@ -84,7 +84,9 @@ def make_home(folder: Path, stocks: int, weeks: int) -> tuple[Path, Path]:
             day = str(sessions[row])
             file.writelines(f"{day},{ticker},{rank:.6f}\n" for ticker, rank in zip(tickers, ranks.tolist(), strict=True))
     init_home(folder / "home")
-    keep_batch(Home.open(folder / "home"), read_batch(load_settings(), folder / "prices.parquet", folder / "meta.parquet"))
+    store = market_store(Home.open(folder / "home"))
+    last = sessions[-1].astype(object)
+    ingest_file(store, load_settings(), FileBatch(folder / "prices.parquet", folder / "meta.parquet"), end_of(last))
     return folder / "home", history
 
 

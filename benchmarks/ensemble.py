@@ -315,12 +315,12 @@ def main(arguments: list[str] | None = None, note: Callable[[str], None] = print
     chosen = parser.parse_args(arguments)
     from portfolio.ensemble import EnsembleSettings
     from service.settings import load_settings
-    from service.vendors.ingested import read_batch
+    from service.vendors.ingested import panel_of_files
 
     shipped = load_settings()
-    batch = read_batch(shipped, chosen.prices, chosen.meta, LAST + timedelta(days=TARGETS_KNOWN_DAYS))
-    note(f"{machine('cvxpy')}\n\nFlags of the data: {', '.join(sorted(batch.panel.flags))}.")
-    weeks, crowds = play(batch.panel, chosen.universe)
+    panel = panel_of_files(shipped, chosen.prices, chosen.meta, LAST + timedelta(days=TARGETS_KNOWN_DAYS))
+    note(f"{machine('cvxpy')}\n\nFlags of the data: {', '.join(sorted(panel.flags))}.")
+    weeks, crowds = play(panel, chosen.universe)
     s = shipped.metamodel
     settings = EnsembleSettings(
         s.ensemble_rounds_min,

@@ -56,9 +56,9 @@ class Week:
 def read_panel(prices: Path, meta: Path) -> "PointInTimePanel":
     """Return the panel up to the end of the years."""
     from service.settings import load_settings
-    from service.vendors.ingested import read_batch
+    from service.vendors.ingested import panel_of_files
 
-    return read_batch(load_settings(), prices, meta, LAST).panel
+    return panel_of_files(load_settings(), prices, meta, LAST)
 
 
 def read_published(path: Path) -> "dict[str, np.ndarray]":

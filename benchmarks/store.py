@@ -60,7 +60,7 @@ def ours(folder: str, last_year: int) -> dict[str, Any]:
     from service.pricestore import PriceStore
 
     def serve() -> Any:
-        panel = stored_panel(PriceStore(Path(folder) / "market"), date(last_year - 1, 11, 20))
+        panel = stored_panel(PriceStore(Path(folder) / "market"), first=date(last_year - 1, 11, 20))
         view = panel.as_of(to_instant(panel.known_at[-20]))
         return view.close[-WINDOW:], view.quotes.volume[-WINDOW:], view.quotes.open[-WINDOW:]
 

@@ -79,6 +79,7 @@ class Code(StrEnum):
     PRICES_UNREADABLE = "prices_unreadable", "The price file cannot be read as the format that its name says."
     PRICES_COLUMNS = "prices_columns", "The price file lacks a column that is needed."
     PRICES_INVALID = "prices_invalid", "The price file holds rows that cannot be prices."
+    PRICES_REFUSED = "prices_refused", "The batch of prices is worse than the rules of quality allow; nothing of it is used."
     INGEST_RUNNING = "ingest_running", "Another process adds market data to the home; try again later."
     DATASET_DIFFERS = "dataset_differs", "The dataset is kept with another calendar, currency, price basis or delay."
     META_UNREADABLE = "meta_unreadable", "The metadata file cannot be read or lacks a column that is needed."

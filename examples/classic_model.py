@@ -1,6 +1,6 @@
 """A provider's first classic model: a ridge regression on the published history. NumPy and pandas, public doors only.
 
-1. Ask the server for the newest open classic round; download the published history and the round's live table (Parquet).
+1. Ask the server for the newest open classic round; download the published dataset and the round's live table (Parquet).
 2. Fit the target on the features, both centred, with a penalty that grows with the number of rows.
 3. Predict the live ids, turn the predictions into ranks between 0 and 1, write them as a CSV file and send it.
 
@@ -32,6 +32,12 @@ def get(server: str, path: str) -> bytes:
             return body
     except urllib.error.HTTPError as error:
         sys.exit(json.load(error)["error"]["message"])
+
+
+def dataset(server: str, part: str) -> pd.DataFrame:
+    """Return one part of the published classic dataset: eras with features and targets."""
+    version = json.loads(get(server, "/v1/datasets/classic"))["version"]
+    return pd.read_parquet(io.BytesIO(get(server, f"/v1/datasets/classic/{version}/{part}.parquet")))
 
 
 def open_round(server: str) -> int:
@@ -73,9 +79,9 @@ def main() -> int:
     options = parser.parse_args()
 
     number = open_round(options.server)
-    history = pd.read_parquet(io.BytesIO(get(options.server, "/v1/classic/train")))
+    history = pd.concat([dataset(options.server, part) for part in ("train", "validation")])
     live = pd.read_parquet(io.BytesIO(get(options.server, f"/v1/rounds/classic/{number}/live")))
-    features = [name for name in live.columns if name not in ("era", "id")]
+    features = [name for name in live.columns if name.startswith("feature_")]
     scores = (live[features].to_numpy(dtype=np.float64) - FEATURE_MIDDLE) @ fit(history, features)
     ranks = (pd.Series(scores).rank() - 0.5) / len(scores)
     file = pd.DataFrame({"id": live["id"], "prediction": ranks}).to_csv(index=False).encode()

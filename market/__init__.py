@@ -16,8 +16,8 @@ from market.facts import DatedFacts
 from market.fx import FxTable, fx_table, in_fund_currency
 from market.leakage import Cache, Leak, LeakReport, find_leaks, of_view
 from market.neutralizers import condensed, neutralizers_of, sample_weights
-from market.panel import NOT_DELISTED, AssetTable, PanelView, PointInTimePanel, build_panel
-from market.pivot import to_tables
+from market.panel import NOT_DELISTED, AssetTable, PanelView, PointInTimePanel
+from market.pivot import build_panel, to_tables
 from market.projection import orthonormal_basis, project_out, residualize
 from market.ranks import five_bins, gaussianize, mean_places, quantile_bins, tie_kept_rank
 from market.synthetic import SyntheticSpec, generate_market, oracle_scores

@@ -129,11 +129,13 @@ def assemble(rows: StoredRows, events: StoredEvents, assets: AssetTable, setting
     _write_events(table, events, setting.calendar, first)
     index, returns, learnt = _delistings(events, setting.calendar, first, len(sessions), len(assets))
     quotes, revisions = table.finish()
+    trading = setting.calendar.trading[first : last + 1]
     notes = {"rows_read": len(places), "rows_not_sessions": int((~on).sum()), "revisions": len(revisions)}
     flags = setting.flags | ({"survivors_only"} if (index == NOT_DELISTED).all() else set())
     return PointInTimePanel(
         assets=assets, calendar=setting.calendar, sessions=sessions, known_at=known_at, quotes=quotes,
         delisting_index=index, delisting_return=returns, delisting_known_at=learnt, revisions=revisions,
+        trading=trading[:, setting.calendar.columns(np.unique(assets.exchanges))],
         price_basis=setting.price_basis, flags=frozenset(flags), source=setting.source, notes=notes,
     )  # fmt: skip
 

@@ -24,7 +24,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,9 +34,6 @@ from market.arrays import BoolArray, DateArray, FloatArray, IntArray, StrArray, 
 from market.calendars import SessionCalendar, to_date, to_datetime64
 from market.quotes import Derived, Quotes
 from market.revisions import Revisions
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NOT_DELISTED = -1
 """``delisting_index`` of an asset without a known delisting."""
@@ -180,7 +176,7 @@ class PanelView:
 
     @property
     def traded(self) -> BoolArray:
-        """(T, n) bool: a price and a volume above zero on that session."""
+        """(T, n) bool: a price on that session, and a volume above zero; or an unknown one, where a source has none."""
         return self._derived.traded[: len(self.sessions)]
 
     def total_returns(self) -> FloatArray:
@@ -400,17 +396,3 @@ def _row_of(sessions: DateArray, session: date) -> int:
         reach = f"{sessions[0]} to {sessions[-1]}"
         raise InputRejected(Code.DATE_OUTSIDE_PANEL, f"{session.isoformat()} is not among the sessions {reach}.")
     return at
-
-
-def build_panel(
-    prices: "Any | pd.DataFrame",
-    meta: "Any | pd.DataFrame | None",
-    calendar: SessionCalendar,
-    vendor_delay_minutes: int = 60,
-    source: str = "parquet",
-    price_basis: str = "split_adjusted",
-) -> PointInTimePanel:
-    """Build a panel from a long price table; see :func:`market.pivot.build_panel`, which this calls."""
-    from market.pivot import build_panel as build
-
-    return build(prices, meta, calendar, vendor_delay_minutes, source, price_basis)

@@ -200,8 +200,8 @@ class _Prices:
             raise InputRejected(Code.PRICES_INVALID, f"No row of the price table is on a session of {self.calendar.exchange}.")
 
 
-class _About(NamedTuple):
-    """One row of the metadata."""
+class About(NamedTuple):
+    """One row of the metadata: what is said of an asset; ``delisted_on`` is ISO text, empty for none."""
 
     sector: str = UNKNOWN
     country: str = UNKNOWN
@@ -210,7 +210,7 @@ class _About(NamedTuple):
     delisting_return: float = float("nan")
 
 
-def _meta_by_ticker(meta: Any, tickers: StrArray) -> dict[str, _About]:
+def facts_by_ticker(meta: Any, tickers: StrArray) -> dict[str, About]:
     """The row of each ticker.
 
     A ticker may be listed in several countries: then the row of the country that most of the panel's tickers have is meant.
@@ -227,16 +227,16 @@ def _meta_by_ticker(meta: Any, tickers: StrArray) -> dict[str, _About]:
     rows = [i for i, ticker in enumerate(text["ticker"]) if ticker in known]
     countries = [text["listing_country"][i] or UNKNOWN for i in rows]
     common = max(sorted(set(countries)), key=countries.count) if countries else UNKNOWN
-    found: dict[str, _About] = {}
+    found: dict[str, About] = {}
     for i, country in zip(rows, countries, strict=True):
         ticker, shares = text["ticker"][i], value["shares_out_approx"][i]
         if ticker not in found or (found[ticker].country != common and country == common):
             gone = (text["delisted_on"][i] or "", value["delisting_return"][i]) if dated else ("", float("nan"))
-            found[ticker] = _About(text["sector"][i] or UNKNOWN, country, shares if shares > 0 else float("nan"), *gone)
+            found[ticker] = About(text["sector"][i] or UNKNOWN, country, shares if shares > 0 else float("nan"), *gone)
     return found
 
 
-def _assets(tickers: StrArray, about: list[_About], exchange: str) -> AssetTable:
+def _assets(tickers: StrArray, about: list[About], exchange: str) -> AssetTable:
     return AssetTable(
         asset_ids=tickers,
         tickers=tickers.copy(),
@@ -248,7 +248,7 @@ def _assets(tickers: StrArray, about: list[_About], exchange: str) -> AssetTable
     )
 
 
-def _delistings(about: list[_About], sessions: DateArray) -> tuple[IntArray, FloatArray]:
+def _delistings(about: list[About], sessions: DateArray) -> tuple[IntArray, FloatArray]:
     """Row and return of each delisting; one after the last session is not known yet, an undated or worthless one is refused."""
     index = np.full(len(about), NOT_DELISTED, dtype=np.int64)
     returns = np.full(len(about), np.nan)
@@ -360,8 +360,8 @@ def build_panel(
     tickers, sessions = long.tickers[dense.present], calendar.sessions[dense.sessions].copy()
     notes = {"rows_read": long.table.num_rows} | long.notes
     notes["assets_without_rows"] = int((~dense.present).sum())
-    found = {} if meta is None else _meta_by_ticker(meta, tickers)
-    about = [found.get(ticker, _About()) for ticker in tickers.tolist()]
+    found = {} if meta is None else facts_by_ticker(meta, tickers)
+    about = [found.get(ticker, About()) for ticker in tickers.tolist()]
     delisting_index, delisting_return = _delistings(about, sessions)
     quotes, notes["dividends_refused"] = _quotes(dense.columns)
     flags = {"assumed"} | ({"static_lookahead"} if meta is not None else set())

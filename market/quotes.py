@@ -121,9 +121,9 @@ class Derived:
 
     @property
     def traded(self) -> BoolArray:
-        """A price and a volume above zero."""
+        """A price, and a volume above zero or unknown."""
         q = self._quotes
-        out: BoolArray = self._once("traded", lambda: np.isfinite(q.close) & (q.volume > 0))
+        out: BoolArray = self._once("traded", lambda: np.isfinite(q.close) & ~(q.volume <= 0))
         return out
 
     @property

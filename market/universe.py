@@ -5,8 +5,9 @@ Not here: a vendor's index membership. Decision instant: ``view.instant``.
 1. Leave out what is delisted, what has too few sessions since its first price, what did not trade lately, and what lies in no
    country of the rule.
 2. Order the rest by the median dollar volume of the trailing window; a session without trade counts as zero, so an asset
-   that traded on less than half of them is out. So is one below the rule's least volume, and one whose price or market
-   capitalization lies outside the rule's bounds or is unknown where there are bounds.
+   that traded on less than half of them is out. An asset whose source has no volumes comes after all others. Out is also what
+   lies below the rule's least volume, and whose price or market capitalization lies outside the rule's bounds or is unknown
+   where there are bounds.
 3. Keep the first ``size``; equal volumes are ordered by asset id. Given the former universe, a member stays up to the rank
    size · (1 + h) and another asset enters from the rank size · (1 − h) on, so that assets at the edge do not come and go.
 4. Members are stored sorted by asset id; who entered and who left is told.
@@ -223,7 +224,8 @@ def _ranked(view: PanelView, rule: UniverseRule) -> IntArray:
     admitted = np.isin(view.assets.countries, rule.countries) if rule.countries else np.ones(len(view.assets), dtype=bool)
     candidates = np.flatnonzero(listed & fresh & admitted)
     volume = column_medians(view.dollar_volume()[-rule.adv_window_sessions :, candidates])
-    good = (volume > 0) & (volume >= rule.adv_min)
+    silent = ~np.isfinite(view.quotes.volume[-rule.adv_window_sessions :, candidates]).any(axis=0)
+    good = ((volume > 0) | silent) & (volume >= rule.adv_min)
     if rule.bounds_cap:
         good &= _within(view.market_cap()[-1, candidates], rule.market_cap_min, rule.market_cap_max)
     if rule.bounds_price:

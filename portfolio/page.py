@@ -19,7 +19,10 @@ FLAG_TEXTS: Mapping[str, str] = {
     "they had always been known.",
     "assumed": "Assumed publication times. When a price became known is taken as the close plus a fixed delay.",
     "adjusted_prices": "Adjusted prices. Price levels are not those that were quoted: later splits are in them.",
-    "dividends_inferred": "Dividends are inferred from adjusted closes, on the day on which these changed.",
+    "dividends_inferred": "Inferred dividends. They are taken from adjusted closes, on the day on which these changed.",
+    "splits_inferred": "Inferred splits. Breaks of a series that lasted count as splits that nobody announced.",
+    "delisting_return_assumed": "Assumed delisting returns. Where nothing says what holders got, a fixed return stands for it.",
+    "adjusted_price_rule": "Adjusted price rule. The universe was chosen by price levels that hold later events.",
 }
 GRAVE = frozenset({"synthetic", "survivors_only"})
 """Flags that are shown as warnings rather than remarks."""

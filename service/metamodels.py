@@ -110,6 +110,23 @@ def published_meta_model(platform: Platform, key: RoundKey) -> dict[str, Any]:
     return line | {"ids": [labels[i] for i in order], "raw": book.raw[order].tolist(), "neutral": book.neutral[order].tolist()}
 
 
+def public_vectors(platform: Platform, tournament: Tournament) -> list[tuple[RoundRecord, list[str], FloatArray]]:
+    """Return round, labels and raw meta-model of every resolved round whose vectors are public, oldest first.
+
+    Labels are sorted, and the vector goes with them, as in :func:`published_meta_model`.
+    """
+    found = []
+    with platform.store.read() as connection:
+        for record in rounds.list_rounds(connection, tournament, (RoundState.RESOLVED,)):
+            if not _enough_providers(platform, read_report(platform, connection, record.key)):
+                continue
+            labels = get_frame(connection, platform.blobs, record.key).labels
+            order = sorted(range(len(labels)), key=labels.__getitem__)
+            raw = get_book(connection, platform.blobs, record.key).raw
+            found.append((record, [labels[i] for i in order], raw[order]))
+    return found
+
+
 def latest_public(platform: Platform, connection: Connection, tournament: Tournament) -> RoundRecord | None:
     """Return the latest resolved round of the tournament whose vectors are public, or None while there is none."""
     for record in reversed(rounds.list_rounds(connection, tournament, (RoundState.RESOLVED,))):

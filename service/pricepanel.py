@@ -3,7 +3,8 @@
 1. Read the price files of the years asked for, the events, and the newest table of assets of each dataset.
 2. The assets of all datasets, sorted, are the panel's. A ticker that two datasets use is told apart by its country.
 3. :func:`market.assemble.assemble` puts rows and events in their places.
-4. The flags of all datasets are the panel's; its price basis is the most adjusted one among theirs.
+4. Where prices are in other currencies than the fund's, each row gets the rates known at its own instant.
+5. The flags of all datasets are the panel's; its price basis is the most adjusted one among theirs.
 """
 
 from collections.abc import Mapping
@@ -14,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import Unavailable
+from crowdalpha.errors import InputRejected, Unavailable
 from market.arrays import FloatArray, IntArray, StrArray
 from market.assemble import Setting, StoredEvents, StoredRows, assemble
 from market.batch import PRICE_BASES, RAW
-from market.calendars import SessionCalendar, session_calendar, to_date
+from market.calendars import SessionCalendar, joint_calendar, session_calendar, to_date
 from market.panel import UNKNOWN, AssetTable, PointInTimePanel
 from service.pricestore import NUMBERS, PriceStore, days, events_of, floats, instants
+from service.vendors.rates import parse_rates
 
 CALENDAR_MARGIN_DAYS = 120
 """How far the calendar reaches beyond the last price: a round resolves 22 sessions after it opens, and one more opens then."""
@@ -39,12 +41,31 @@ class _Loaded:
     facts: Mapping[str, Mapping[str, Any]]
 
 
-def stored_panel(store: PriceStore, first: date | None = None, last: date | None = None) -> PointInTimePanel:
+@dataclass(frozen=True, slots=True)
+class PanelRules:
+    """What the fund says of its panel.
+
+    Attributes
+    ----------
+    currency : str
+        ISO code of the fund's currency.
+    fx_carry_days_max : int
+        Calendar days for which the last known exchange rate stands in for a later date's.
+    """
+
+    currency: str = "USD"
+    fx_carry_days_max: int = 7
+
+
+def stored_panel(
+    store: PriceStore, rules: PanelRules | None = None, first: date | None = None, last: date | None = None
+) -> PointInTimePanel:
     """Return the panel of the stored market data.
 
     Parameters
     ----------
     store : PriceStore
+    rules : PanelRules, optional
     first, last : date, optional
         Rows far beyond these dates are not read: a view of the last 252 sessions needs one year of twenty.
 
@@ -52,6 +73,8 @@ def stored_panel(store: PriceStore, first: date | None = None, last: date | None
     ------
     Unavailable
         ``prices_missing`` when nothing is stored for these dates.
+    InputRejected
+        ``fx_missing`` for prices in another currency than the fund's without rates of their dates.
     InvariantBroken
         ``blob_broken`` for a file that is gone or was changed.
     """
@@ -70,7 +93,30 @@ def stored_panel(store: PriceStore, first: date | None = None, last: date | None
         source="+".join(sorted({one.about["source"] for one in loaded})),
         flags=frozenset().union(*(one.flags for one in loaded)),
     )
-    return assemble(rows, events, assets, setting)
+    panel = assemble(rows, events, assets, setting)
+    return _in_fund_currency(panel, store, rules or PanelRules())
+
+
+def _in_fund_currency(panel: PointInTimePanel, store: PriceStore, rules: PanelRules) -> PointInTimePanel:
+    names, index = np.unique(panel.assets.currencies, return_inverse=True)
+    foreign = [name for name in names.tolist() if name not in {rules.currency, UNKNOWN}]
+    if not foreign:
+        return panel
+    priced = np.isfinite(panel.close)
+    needed = np.column_stack([np.maximum.accumulate(priced[:, index == j].any(axis=1)) for j in range(len(names))])
+    needed &= np.isin(names, foreign)
+    rates = np.ones(needed.shape)
+    at = np.flatnonzero(np.isin(names, foreign))
+    data = store.rates()
+    if data is None:
+        message = f"There are prices in {', '.join(foreign)}, and no rates to {rules.currency} were ingested."
+        raise InputRejected(Code.FX_MISSING, message)
+    table = parse_rates(data)
+    known = panel.known_at.astype("datetime64[us]")
+    rates[:, at] = table.rates(
+        panel.sessions, names[at], rules.currency, known, needed=needed[:, at], carry_days_max=rules.fx_carry_days_max
+    )
+    return replace(panel, fx=rates[:, index])
 
 
 def _load(
@@ -159,4 +205,6 @@ def _joined_events(loaded: list[_Loaded], places: list[IntArray]) -> StoredEvent
 
 def _calendar(loaded: list[_Loaded], rows: StoredRows) -> SessionCalendar:
     first, last = to_date(rows.dates.min()), to_date(rows.dates.max()) + timedelta(days=CALENDAR_MARGIN_DAYS)
-    return session_calendar(loaded[0].about["exchange"], first, last)
+    names = sorted({one.about["exchange"] for one in loaded})
+    calendars = [session_calendar(name, first, last) for name in names]
+    return calendars[0] if len(calendars) == 1 else joint_calendar(calendars)

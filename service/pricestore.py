@@ -9,6 +9,7 @@
     data/market/<dataset>/assets/…            what is known of each asset
     data/market/<dataset>/trail/…             what the quality gate remembers of the last batch
     data/market/<dataset>/reports/…           what it said of each batch
+    data/market/fx/…                          exchange rates, as they came
     data/market/market.lock                   held by the process that appends
 
 1. A dataset is one vendor's view of one exchange: calendar, currency, price basis and delay are the same for all its rows.
@@ -214,6 +215,22 @@ class PriceStore:
             write_file(self.folder / MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode(), sync=self.sync)
         return result
 
+    def keep_rates(self, data: bytes) -> None:
+        """Keep a table of exchange rates as it came, in the place of the former one; it was read before."""
+        with self._locked():
+            manifest = self.manifest()
+            sha = sha256_hex(data)
+            name = f"fx/{sha[:20]}"
+            (self.folder / "fx").mkdir(exist_ok=True)
+            write_file(self.folder / name, data, sync=self.sync)
+            manifest["fx"] = {"file": name, "sha256": sha}
+            write_file(self.folder / MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode(), sync=self.sync)
+
+    def rates(self) -> bytes | None:
+        """Return the kept table of exchange rates as it came, None where there is none; raises like :meth:`prices`."""
+        entry = self.manifest().get("fx")
+        return None if entry is None else self._checked(entry)
+
     def tables(self, name: str, kind: str) -> "list[pa.Table]":
         """Return the files of one kind (``events``, ``quarantine``, ``assets``) of a dataset; raises like :meth:`prices`."""
         return [file.read() for file in self._opened(name, kind)]
@@ -259,13 +276,17 @@ class PriceStore:
         for part in self.manifest()["datasets"].get(name, {}).get(kind, []):
             if not years[0] <= part.get("year", years[0]) <= years[1]:
                 continue
-            try:
-                data = (self.folder / part["file"]).read_bytes()
-            except OSError as error:
-                raise InvariantBroken(Code.BLOB_BROKEN, f"The stored file {part['file']} is gone.") from error
-            if sha256_hex(data) != part["sha256"]:
-                raise InvariantBroken(Code.BLOB_BROKEN, f"The stored file {part['file']} was changed.")
-            yield data
+            yield self._checked(part)
+
+    def _checked(self, part: Mapping[str, Any]) -> bytes:
+        """Return the bytes of a file that the manifest names, if they are those that were kept."""
+        try:
+            data: bytes = (self.folder / part["file"]).read_bytes()
+        except OSError as error:
+            raise InvariantBroken(Code.BLOB_BROKEN, f"The stored file {part['file']} is gone.") from error
+        if sha256_hex(data) != part["sha256"]:
+            raise InvariantBroken(Code.BLOB_BROKEN, f"The stored file {part['file']} was changed.")
+        return data
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -12,15 +12,11 @@ import numpy as np
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from market import neutralizers as published
 from market.arrays import FloatArray
 from market.ranks import gaussianize, tie_kept_rank
 from signals.constancy import constant_rows
 from signals.places import stress
 from signals.scores import score_kinds
-
-condensed = published.condensed
-"""The basis that :func:`alpha` wants, here beside it."""
 
 
 def alpha(predictions: FloatArray, neutralizers: FloatArray, sample_weights: FloatArray, target: FloatArray) -> FloatArray:

@@ -2,12 +2,13 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
+from service.cli import publish
 from service.cli.options import HOME, HomeOption, JsonOption, parse_date
 
 
@@ -28,27 +29,7 @@ def _group() -> None:
     """Prices and metadata."""
 
 
-@app.command("publish")
-def publish(
-    weeks: Annotated[int, typer.Option("--weeks", min=1, metavar="N", help="Most weekly eras to publish.")] = 104,
-    home: HomeOption = HOME,
-    as_json: JsonOption = False,
-) -> None:
-    """Publish the classic tournament's history to train on.
-
-    Weekly eras with the targets that are known today; publishing again replaces what was published before.
-    """
-    from service.cli.plain import echo_json
-    from service.cli.render import print_figures, waiting
-    from service.context import open_platform
-    from service.workflows.publish_classic import publish_classic
-
-    with open_platform(home) as platform, waiting("building eras"):
-        figures = {"eras": publish_classic(platform, weeks)}
-    if as_json:
-        echo_json(figures)
-    else:
-        print_figures("classic history", figures)
+publish.add_to(app)
 
 
 @app.command("ingest")
@@ -57,9 +38,20 @@ def ingest(
         Path | None, typer.Option("--prices", metavar="FILE", help="Long Parquet or CSV of daily prices, or a folder of them.")
     ] = None,
     meta: Annotated[Path | None, typer.Option("--meta", metavar="FILE", help="CSV of sectors and the like.")] = None,
-    source: Annotated[
-        SourceName | None, typer.Option("--source", help="Fetch from there into data/incoming; without it, judge --prices.")
+    rates: Annotated[
+        Path | None, typer.Option("--fx", metavar="FILE", help="CSV of exchange rates: date, ccy, per_eur.")
     ] = None,
+    dataset: Annotated[str, typer.Option("--dataset", metavar="NAME", help="What --prices is kept under.")] = "prices",
+    exchange: Annotated[
+        str | None, typer.Option("--exchange", metavar="MIC", help="Exchange of --prices; by default the settings' calendar.")
+    ] = None,
+    country: Annotated[
+        str, typer.Option("--country", metavar="CC", help="Country of --prices, where metadata are silent.")
+    ] = "",
+    currency: Annotated[
+        str, typer.Option("--currency", metavar="CCY", help="Currency of --prices, GBp for pence; by default the fund's.")
+    ] = "",
+    source: Annotated[SourceName | None, typer.Option("--source", help="Fetch from there; without it, read --prices.")] = None,
     tickers: Annotated[Path | None, typer.Option("--tickers", metavar="FILE", help="Tickers to fetch, one a line.")] = None,
     first: Annotated[str | None, typer.Option("--from", metavar="DATE", help="First session to fetch, YYYY-MM-DD.")] = None,
     last: Annotated[
@@ -69,35 +61,98 @@ def ingest(
     home: HomeOption = HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge a price file and keep it in the home, or fetch prices from a source.
+    """Judge prices and keep them in the home, from a file or fetched from a source.
 
-    A refused file changes nothing. A fetch that was interrupted goes on with the same command.
+    Rows are added, never replaced: what differs from a kept row is a revision. A file or batch that is refused changes
+    nothing. A fetch that was interrupted goes on with the same command.
     """
     if source is not None:
         _fetch(source, prices, tickers, first, last, seed, home, as_json=as_json)
         return
-    if prices is None:
-        raise InputRejected(Code.REQUEST_INVALID, "Give --prices FILE, or --source with what it needs.")
+    if prices is None and rates is None:
+        raise InputRejected(Code.REQUEST_INVALID, "Give --prices FILE, --fx FILE, or --source with what it needs.")
 
     from service.cli.plain import echo_json
     from service.cli.render import print_figures, waiting
     from service.context import open_platform
+    from service.vendors.ingested import FileBatch
     from service.workflows.ingest import ingest as ingest_prices
+    from service.workflows.ingest import ingest_rates
 
-    with open_platform(home) as platform, waiting("reading prices"):
-        panel = ingest_prices(platform, prices, meta)
-    figures = {
-        "assets": len(panel.assets.asset_ids),
-        "sessions": len(panel.sessions),
-        "first": str(panel.sessions[0]),
-        "last": str(panel.sessions[-1]),
-        "flags": sorted(panel.flags),
-        "notes": dict(panel.notes),
-    }
+    last_date = None if last is None else parse_date(last, "--to")
+    figures: dict[str, Any] = {}
+    with open_platform(home) as platform, waiting("reading and judging"):
+        if rates is not None:
+            ingest_rates(platform, rates)
+            figures["rates"] = rates.name
+        if prices is not None:
+            file = FileBatch(prices, meta, dataset, exchange, country, currency, last_date)
+            done = ingest_prices(platform, file)
+            panel = done.panel
+            figures |= {
+                "assets": len(panel.assets),
+                "sessions": len(panel.sessions),
+                "first": str(panel.sessions[0]),
+                "last": str(panel.sessions[-1]),
+                "flags": sorted(panel.flags),
+                "rows": done.rows,
+                "findings": done.findings,
+            }
     if as_json:
         echo_json(figures)
     else:
         print_figures("prices", figures)
+
+
+@app.command("check")
+def check(
+    page: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Where the page goes; by default reports/data-quality.html.")
+    ] = None,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is wrong with the home's market data.
+
+    Shows what is kept, what was set aside and why, and writes a page of it.
+    """
+    from service.atomic import write_file
+    from service.cli.plain import echo_json
+    from service.cli.render import print_figures, waiting
+    from service.context import open_platform
+    from service.qualitypage import render_quality
+    from service.workflows.check_data import data_report
+
+    with open_platform(home) as platform, waiting("reading"):
+        report = data_report(platform)
+        target = page or platform.home.reports / "data-quality.html"
+        write_file(target, render_quality(report).encode())
+    if as_json:
+        echo_json(report)
+        return
+    print_figures("market data", report["panel"])
+    for name, found in report["datasets"].items():
+        print_figures(f"dataset {name}", {"rows": found["rows"], "events": found["events"], **found["findings"]})
+    typer.echo(f"page  {target}")
+
+
+@app.command("clear")
+def clear(
+    ticker: Annotated[str, typer.Argument(metavar="TICKER", help="Whose rows are right.")],
+    day: Annotated[str, typer.Option("--from", metavar="DATE", help="First of them, YYYY-MM-DD.")],
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Reason, for the record.")],
+    home: HomeOption = HOME,
+) -> None:
+    """Free rows that the quality gate holds back and that you found right.
+
+    They count as known from now on, not before.
+    """
+    from service.context import open_platform
+    from service.workflows.check_data import clear_row
+
+    with open_platform(home) as platform:
+        freed = clear_row(platform, ticker, parse_date(day, "--from"), why)
+    typer.echo(f"{freed} rows of {ticker} are used from now on.")
 
 
 def _fetch(
@@ -118,11 +173,13 @@ def _fetch(
     first_date = None if first is None else parse_date(first, "--from")
     last_date = None if last is None else parse_date(last, "--to")
 
+    from market.calendars import to_datetime64
     from service.cli.plain import echo_json
     from service.cli.progress import ConsoleProgress
     from service.cli.render import print_figures
     from service.context import open_platform
-    from service.vendors.incoming import IncomingFolder
+    from service.vendors.fetched import FetchedMarkets
+    from service.vendors.ingested import market_store
     from service.vendors.registry import open_source
     from service.vendors.tickers import read_tickers
     from service.workflows.ingest import fetch_request, ingest_from
@@ -131,8 +188,8 @@ def _fetch(
     with open_platform(home) as platform, ConsoleProgress() as progress:
         opened = open_source(platform, source.value, prices, seed)
         request = fetch_request(platform, opened, wanted, first_date, last_date)
-        incoming = IncomingFolder(platform.home.data / "incoming" / source.value)
-        report = ingest_from(platform, opened, request, progress, incoming)
+        kept = FetchedMarkets(market_store(platform.home), opened, platform.settings, to_datetime64(platform.clock.now()))
+        report = ingest_from(platform, opened, request, progress, kept)
     if as_json:
         echo_json({**report.as_dict(), "details": [finding.as_dict() for finding in report.findings]})
     else:

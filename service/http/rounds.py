@@ -15,8 +15,7 @@ from service import metamodels, queries
 from service.context import Platform
 from service.frames import get_frame
 from service.http.access import OurPlatform
-from service.store import meta, rounds
-from service.workflows.publish_classic import TRAIN_KEY
+from service.store import rounds
 
 router = APIRouter(tags=["rounds"])
 
@@ -94,16 +93,6 @@ def show_meta_model(platform: OurPlatform, tournament: str, number: int) -> dict
 def show_meta_report(platform: OurPlatform, tournament: str, number: int) -> dict[str, Any]:
     """Give a closed round's weights, concentration and exposures, and once resolved what each model added."""
     return metamodels.meta_report(platform, round_key_of(tournament, number))
-
-
-@router.get("/classic/train", response_class=Response)
-def download_train(platform: OurPlatform) -> Response:
-    """Give the classic tournament's history: weekly eras with targets, as Parquet."""
-    with platform.store.read() as connection:
-        sha = meta.get_meta(connection, TRAIN_KEY)
-    if sha is None:
-        raise InputRejected(Code.NOT_FOUND, "No classic history has been published yet.")
-    return _parquet(platform, sha, "train")
 
 
 def _artifact(platform: Platform, key: RoundKey, name: str) -> Response:

@@ -23,11 +23,12 @@ from service.clock import SimulatedClock
 from service.context import build_platform
 from service.home import Home
 from service.idsource import SeededIds
+from service.progress import Progress, Silent
 from service.replay.crowd import Member, roster
 from service.replay.report import Summary, write_reports
-from service.replay.season import Progress, Silent, play_season
+from service.replay.season import play_season
 from service.settings import Settings, load_settings
-from service.vendors.ingested import keep_batch, keep_synthetic, read_batch
+from service.vendors.ingested import FileBatch, end_of, ingest_file, keep_synthetic, load_panel, market_store
 
 AFTER_LAST_CLOSE = timedelta(minutes=105)
 """After the last close: its prices are known, its book is settled, its scores are in, and no new round has opened."""
@@ -108,12 +109,11 @@ def run_replay(
     progress = progress or Silent()
     _refuse_in_use(home)
     progress.note(f"Reading {prices.name} up to {last}.")
-    # The panel is judged before the home is made: a refused file leaves nothing behind.
-    batch = read_batch(settings, prices, meta, last)
-    _check_dates(settings, batch.panel, first, last)
     with _unfinished(home) as folder:
-        keep_batch(folder, batch)
-        summary = play(folder, settings, batch.panel, first, batch.panel.last_session, seed, progress)
+        ingest_file(market_store(folder, sync=False), settings, FileBatch(prices, meta, last=last), end_of(last))
+        panel = load_panel(folder, settings)
+        _check_dates(settings, panel, first, last)
+        summary = play(folder, settings, panel, first, panel.last_session, seed, progress)
     return _moved(summary, home)
 
 

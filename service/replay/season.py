@@ -14,7 +14,7 @@ import heapq
 import io
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from crowdalpha.errors import CrowdalphaError
 from crowdalpha.ids import RoundKey, Tournament
@@ -22,13 +22,15 @@ from service.context import Platform
 from service.frames import get_frame
 from service.jobs.plan import plan_ahead
 from service.jobs.runner import run_due
+from service.progress import Progress
 from service.replay.crowd import Member
 from service.replay.providers.classic import ClassicArchive
 from service.replay.uploads import Upload, classic_uploads, signals_uploads
 from service.store import occurrences, rounds
 from service.store.records import RoundRecord
 from service.workflows.accounts import create_model, create_provider
-from service.workflows.publish_classic import publish_classic, resolved_eras, training_table
+from service.workflows.publish import publish
+from service.workflows.publish_classic import resolved_eras, training_table
 from service.workflows.submit import submit
 from staking import parse_amount
 
@@ -39,32 +41,6 @@ FIRST_FILE_MINUTES = 30
 LATE_MINUTES = 10
 DEPOSIT_SHARE_FREE = 4
 """Of what a provider deposits, a quarter stays in the wallet."""
-
-
-class Progress(Protocol):
-    """What shows how far a long run is; the command line draws a bar, a test nothing."""
-
-    def start(self, total: int, text: str) -> None:
-        """Begin a phase of ``total`` steps."""
-
-    def advance(self, text: str) -> None:
-        """One step further; ``text`` says where it is."""
-
-    def note(self, text: str) -> None:
-        """Say something that stays on the screen."""
-
-
-class Silent:
-    """Progress that shows nothing."""
-
-    def start(self, total: int, text: str) -> None:
-        """Do nothing."""
-
-    def advance(self, text: str) -> None:
-        """Do nothing."""
-
-    def note(self, text: str) -> None:
-        """Do nothing."""
 
 
 @dataclass(slots=True)
@@ -101,7 +77,8 @@ def play_season(
     crowd = _Crowd(platform, members, seed)
     _advance(platform, first)
     _create_accounts(platform, members)
-    progress.note(f"Published {publish_classic(platform, CLASSIC_HISTORY_WEEKS)} classic eras of history.")
+    published = publish(platform, CLASSIC_HISTORY_WEEKS)
+    progress.note(f"Published {published.train + published.validation} classic eras of history.")
     _read_history(crowd)
     due = _due_instants(platform, last)
     progress.start(len(due), "rounds")

@@ -48,6 +48,7 @@ class MarketSettings:
     """Table ``market``."""
 
     calendar: str
+    currency: str
     vendor_delay_minutes: int = _bounded(0, 7 * 24 * 60)
     fx_carry_days_max: int = _bounded(0, 366)
     delisting_performance_return: float = _bounded(-1, 0)
@@ -157,6 +158,14 @@ class MetamodelSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DatasetsSettings:
+    """Table ``datasets``."""
+
+    weeks: int = _bounded(1)
+    train_share: float = _bounded(0, 1)
+
+
+@dataclass(frozen=True, slots=True)
 class FundSettings:
     """Table ``fund``."""
 
@@ -206,6 +215,7 @@ class Settings:
     tournaments: TournamentsSettings
     scoring: ScoringSettings
     metamodel: MetamodelSettings
+    datasets: DatasetsSettings
     fund: FundSettings
     serve: ServeSettings
     scheduler: SchedulerSettings

@@ -15,6 +15,7 @@ Each file is a part. Whatever columns there are are taken, nothing is judged:
 """
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, Unavailable
 from market.arrays import BoolArray, DateArray, FloatArray, IntArray, StrArray
 from market.batch import DIVIDEND, RAW, SPLIT, SPLIT_ADJUSTED, TOTAL_RETURN, EventRows, PriceBatch, PriceRows
-from market.calendars import SessionCalendar, to_datetime64
+from market.calendars import SessionCalendar, to_date, to_datetime64
 from market.dividends import inferred_dividends
 from service.vendors.files import readable
 from service.vendors.source import FetchedPart, FetchRequest, FindingKind, VendorFinding, assumed_known_at
@@ -65,6 +66,21 @@ class FolderSource:
         self._files = [path for path in listed if path.is_file() and path.name.endswith(endings)]
         if not self._files:
             raise Unavailable(Code.PRICES_MISSING, f"There is no {file_format} file in '{folder.name}'.")
+
+    def span(self) -> tuple[date, date]:
+        """Return the first and last date of all files.
+
+        Raises
+        ------
+        InputRejected
+            ``prices_unreadable``, ``prices_columns``; ``prices_invalid`` where no row has a date.
+        """
+        found = [_Columns.read(path).dates for path in self._files]
+        dates = np.concatenate(found)
+        dates = dates[~np.isnat(dates)]
+        if dates.size == 0:
+            raise InputRejected(Code.PRICES_INVALID, "The price file holds no row with a date.")
+        return to_date(dates.min()), to_date(dates.max())
 
     def steps(self, request: FetchRequest) -> int:  # noqa: ARG002 - every file is read, whatever is asked
         """Return the number of files."""

@@ -1,68 +1,143 @@
 """The panel of a home: what ``data ingest``, ``replay`` and ``demo`` leave in ``data/`` and every later command reads.
 
-Price and metadata files are kept under names that hold their hash, then ``panel.json`` is replaced, which names them, the
-source and the flags. A kill before that leaves the former panel valid. Of a synthetic market only its spec is kept.
+Prices and events lie in the store (:mod:`service.pricestore`), judged; of a synthetic market only its spec is kept, in
+``panel.json``, because it gives the same bytes again.
 """
 
-import hashlib
 import json
-from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crowdalpha.canonical import sha256_hex
+import numpy as np
+
 from crowdalpha.codes import Code
-from crowdalpha.errors import InputRejected, Unavailable
+from crowdalpha.errors import InputRejected, InvariantBroken
+from market.batch import DELISTING, EventRows, PriceBatch, join_rows
 from market.calendars import SessionCalendar, session_calendar
-from market.panel import PointInTimePanel, build_panel
+from market.panel import PointInTimePanel
+from market.pivot import About, facts_by_ticker
 from service.atomic import write_file
 from service.home import Home
+from service.keptmarket import KeptMarket
+from service.pricepanel import PanelRules, stored_panel
+from service.pricestore import Dataset, PriceStore
 from service.settings import Settings
-from service.vendors.files import parquet_bytes, read_meta, read_prices
+from service.vendors.files import read_meta
+from service.vendors.folder import FolderSource
+from service.vendors.source import FetchRequest
 
 if TYPE_CHECKING:
+    from market.quality import Judgement
     from market.synthetic import SyntheticSpec
 
 MANIFEST = "panel.json"
+DATASET = "prices"
+"""Name of the dataset that a file goes to when nobody names another."""
+
 CALENDAR_MARGIN_DAYS = 120
 """How far the calendar reaches beyond the last price: a round resolves 22 sessions after it opens, and one more opens then."""
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Files that were read and judged, and are not kept yet: the two Arrow tables and their panel."""
+class FileBatch:
+    """What a file of prices is, where the file does not say it.
 
-    rows: Any
-    about: Any
-    panel: PointInTimePanel
+    Attributes
+    ----------
+    prices : Path
+        A long file, or a folder of them.
+    meta : Path or None
+        Metadata: sectors, countries, shares, delistings.
+    dataset : str
+    exchange : str or None
+        ISO 10383 code; None for the settings'.
+    country, currency : str
+        ISO codes; empty for what the metadata say, and for the fund's own.
+    last : date or None
+        No row after it is read.
+    """
+
+    prices: Path
+    meta: Path | None = None
+    dataset: str = DATASET
+    exchange: str | None = None
+    country: str = ""
+    currency: str = ""
+    last: date | None = None
 
 
-def read_batch(settings: Settings, prices: Path, meta: Path | None, last: date | None = None) -> Batch:
-    """Read and judge the files; raises what they are refused for. No row after the session ``last`` is read."""
-    rows = read_prices(prices, last)
-    about = read_meta(meta) if meta is not None else None
-    return Batch(rows, about, _build(rows, about, settings))
+def ingest_file(store: PriceStore, settings: Settings, file: FileBatch, asked_at: datetime) -> "list[Judgement]":
+    """Judge the rows of a file and add them to the store; return what the gate said, a judgement a file.
+
+    Raises
+    ------
+    Unavailable, InputRejected, Conflict
+        What the file is refused for; nothing of it is kept then. ``dataset_differs`` for a dataset that is kept otherwise.
+    """
+    about = None if file.meta is None else read_meta(file.meta)
+    exchange = file.exchange or settings.market.calendar
+    file_format = "csv" if ".csv" in file.prices.name else "parquet"
+    source = FolderSource(file.prices, file_format)
+    first, last = source.span()
+    margin = timedelta(days=CALENDAR_MARGIN_DAYS)
+    calendar = session_calendar(exchange, first - margin, min(last, file.last or last) + margin)
+    delay = settings.market.vendor_delay_minutes
+    request = FetchRequest((), None, file.last, asked_at, lambda _: calendar, delay)
+    judgements: list[Judgement] = []
+    for part in source.fetch(request):
+        if part.batch is None or len(part.batch.prices) == 0:
+            raise InputRejected(Code.PRICES_INVALID, "The price file holds no row up to that date.")
+        facts = {} if about is None else facts_by_ticker(about, np.unique(part.batch.prices.tickers))
+        batch = _with_delistings(part.batch, facts, calendar)
+        if about is not None:  # one snapshot, used for all dates
+            batch = replace(batch, flags=batch.flags | {"static_lookahead"})
+        dataset = Dataset(
+            name=file.dataset,
+            source=file_format,
+            exchange=exchange,
+            country=file.country or "unknown",
+            currency=file.currency or settings.market.currency,
+            price_basis=batch.price_basis,
+            vendor_delay_minutes=delay,
+        )
+        kept = KeptMarket(store, dataset, cleared=cleared_rows(store.folder))
+        kept.keep(batch, assets=None if about is None else _fact_table(facts))
+        judgements += kept.judgements
+    return judgements
 
 
-def keep_batch(home: Home, batch: Batch) -> None:
-    """Make ``batch`` the panel of the home."""
-    files = {}
-    for stem, table in (("prices", batch.rows), ("assets", batch.about)):
-        if table is None:
-            continue
-        data = parquet_bytes(table)
-        sha = sha256_hex(data)
-        name = f"{stem}-{sha[:16]}.parquet"
-        write_file(home.data / name, data)
-        files[name] = sha
-    _write_manifest(home, {"source": batch.panel.source, "flags": sorted(batch.panel.flags), "files": files})
+def panel_of_files(settings: Settings, prices: Path, meta: Path | None, last: date) -> PointInTimePanel:
+    """Return the panel that files would make of an empty home: judged, and nothing is kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = PriceStore(Path(folder), sync=False)
+        ingest_file(store, settings, FileBatch(prices, meta, last=last), end_of(last))
+        return stored_panel(store, panel_rules(settings))
+
+
+def end_of(day: date) -> datetime:
+    """Return when a backfill up to ``day`` counts as asked for: at the end of it, by universal time."""
+    return datetime.combine(day, time(23, 59), tzinfo=UTC)
+
+
+def market_store(home: Home, *, sync: bool = True) -> PriceStore:
+    """Return the store of a home's market data."""
+    return PriceStore(home.data / "market", sync=sync)
+
+
+def panel_rules(settings: Settings) -> PanelRules:
+    """Return what the settings say of how a panel is put together."""
+    return PanelRules(settings.market.currency, settings.market.fx_carry_days_max)
 
 
 def keep_synthetic(home: Home, spec: "SyntheticSpec", panel: PointInTimePanel) -> None:
     """Make the synthetic market of ``spec`` the panel of the home; the spec is kept, because it gives the same bytes again."""
     plain = {k: str(v) if isinstance(v, date) else v for k, v in asdict(spec).items()}
-    _write_manifest(home, {"source": panel.source, "flags": sorted(panel.flags), "spec": plain, "files": {}})
+    manifest = {"source": panel.source, "flags": sorted(panel.flags), "spec": plain}
+    write_file(home.data / MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode())
 
 
 def load_panel(home: Home, settings: Settings) -> PointInTimePanel:
@@ -71,26 +146,93 @@ def load_panel(home: Home, settings: Settings) -> PointInTimePanel:
     Raises
     ------
     Unavailable
-        PRICES_MISSING when nothing was ingested, or a file does not have the hash that ``panel.json`` names.
+        PRICES_MISSING when nothing was ingested.
+    InvariantBroken
+        BLOB_BROKEN when a file does not have the hash that it was kept under.
     """
     manifest = home.data / MANIFEST
-    if not manifest.is_file():
-        raise Unavailable(Code.PRICES_MISSING, "This home holds no prices yet: run `crowdalpha data ingest`.")
-    about = json.loads(manifest.read_text())
-    if "spec" in about:
-        return _generate(about["spec"])
-    for name, sha in about["files"].items():
-        if _sha(home.data / name) != sha:
-            raise Unavailable(Code.PRICES_MISSING, f"'{name}' in the home is not the file that was ingested.")
-    paths = {name.split("-")[0]: home.data / name for name in about["files"]}
-    assets = read_meta(paths["assets"]) if "assets" in paths else None
-    panel = _build(read_prices(paths["prices"]), assets, settings)
+    if manifest.is_file():
+        return _generate(json.loads(manifest.read_text())["spec"])
+    panel = stored_panel(market_store(home), panel_rules(settings))
     _give_memory_back()
     return panel
 
 
+def ingested_flags(home: Home) -> list[str]:
+    """Return what every report must say of the home's data; empty before anything was ingested."""
+    manifest = home.data / MANIFEST
+    if manifest.is_file():
+        flags: list[str] = json.loads(manifest.read_text())["flags"]
+        return flags
+    kept = market_store(home).manifest()["datasets"].values()
+    return sorted({flag for entry in kept for flag in entry["flags"]})
+
+
+def cleared_rows(folder: Path) -> frozenset[tuple[str, str]]:
+    """Return the rows of a store that a person found right: ticker and ISO date."""
+    path = folder / CLEARED
+    if not path.is_file():
+        return frozenset()
+    try:
+        return frozenset((str(t), str(d)) for t, d in json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise InvariantBroken(Code.BLOB_BROKEN, "The list of cleared rows cannot be read.") from error
+
+
+def clear_rows(folder: Path, rows: Iterable[tuple[str, str]]) -> None:
+    """Add rows to those that a person found right; the next batch is judged so."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = sorted(cleared_rows(folder) | set(rows))
+    write_file(folder / CLEARED, json.dumps([list(row) for row in kept], indent=1).encode())
+
+
+CLEARED = "cleared.json"
+
+
+def _with_delistings(batch: PriceBatch, facts: dict[str, About], calendar: SessionCalendar) -> PriceBatch:
+    """Add the delistings that the metadata date; each is known with its session's close."""
+    gone = [(ticker, fact) for ticker, fact in facts.items() if fact.delisted_on]
+    if not gone:
+        return batch
+    days = np.array([_day(fact) for _, fact in gone])
+    at = np.searchsorted(calendar.sessions, days).clip(max=len(calendar.sessions) - 1)
+    events = EventRows(
+        kinds=np.full(len(gone), DELISTING),
+        tickers=np.array([ticker for ticker, _ in gone]),
+        dates=days,
+        values=np.array([fact.delisting_return for _, fact in gone]),
+        reasons=np.full(len(gone), "unknown"),
+        known_at=calendar.closes[at].astype("datetime64[us]"),
+    )
+    return replace(batch, events=join_rows([batch.events, events]))
+
+
+def _day(fact: About) -> np.datetime64:
+    try:
+        day = np.datetime64(fact.delisted_on[:10], "D")
+    except ValueError as error:
+        raise InputRejected(Code.META_UNREADABLE, f"{fact.delisted_on!r} is no date of a delisting.") from error
+    if not np.isfinite(fact.delisting_return) or fact.delisting_return < -1.0:
+        raise InputRejected(Code.META_UNREADABLE, f"A delisting on {day} has no return of -1 or more.")
+    return day
+
+
+def _fact_table(facts: dict[str, About]) -> Any:
+    import pyarrow as pa
+
+    rows = sorted(facts.items())
+    return pa.table(
+        {
+            "ticker": pa.array([ticker for ticker, _ in rows], pa.string()),
+            "sector": pa.array([fact.sector for _, fact in rows], pa.string()),
+            "listing_country": pa.array([fact.country for _, fact in rows], pa.string()),
+            "shares_out_approx": pa.array([fact.shares for _, fact in rows], pa.float64()),
+        }
+    )
+
+
 def _give_memory_back() -> None:
-    """Return what the table of prices took: Arrow keeps it otherwise, and only Arrow could use it again."""
+    """Return what the tables of prices took: Arrow keeps it otherwise, and only Arrow could use it again."""
     import pyarrow as pa
 
     pa.default_memory_pool().release_unused()
@@ -104,43 +246,3 @@ def _generate(plain: dict[str, Any]) -> PointInTimePanel:
         values[name] = date.fromisoformat(values[name])
     values["countries"] = tuple(values["countries"])
     return generate_market(SyntheticSpec(**values))
-
-
-def ingested_flags(home: Home) -> list[str]:
-    """Return what every report must say of the home's data; empty before anything was ingested."""
-    manifest = home.data / MANIFEST
-    if not manifest.is_file():
-        return []
-    flags: list[str] = json.loads(manifest.read_text())["flags"]
-    return flags
-
-
-def _build(rows: Any, about: Any, settings: Settings) -> PointInTimePanel:
-    import pyarrow.compute as pc
-
-    if rows.num_rows == 0:
-        raise InputRejected(Code.PRICES_INVALID, "The price file holds no row up to that date.")
-    span = pc.min_max(rows.column("date")).as_py()
-    calendar = calendar_for(settings, _date(span["min"]), _date(span["max"]))
-    return build_panel(rows, about, calendar, settings.market.vendor_delay_minutes)
-
-
-def calendar_for(settings: Settings, first: date, last: date) -> SessionCalendar:
-    """Return the settings' exchange calendar from ``first`` to a margin beyond ``last``."""
-    return session_calendar(settings.market.calendar, first, last + timedelta(days=CALENDAR_MARGIN_DAYS))
-
-
-def _write_manifest(home: Home, manifest: dict[str, Any]) -> None:
-    write_file(home.data / MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode())
-
-
-def _sha(path: Path) -> str:
-    try:
-        with path.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
-    except OSError as error:
-        raise Unavailable(Code.PRICES_MISSING, f"'{path.name}' in the home cannot be read.") from error
-
-
-def _date(value: Any) -> date:
-    return value if isinstance(value, date) else date.fromisoformat(str(value)[:10])

@@ -22,6 +22,9 @@ FLAG_SENTENCES = {
     "assumed": "When each price was known is assumed (its close plus a delay), not recorded.",
     "adjusted_prices": "Prices are adjusted for later splits after the fact; no rule looks at price levels.",
     "dividends_inferred": "Dividends are inferred from adjusted closes, on the day on which these changed.",
+    "splits_inferred": "Breaks of a series that lasted count as splits that nobody announced.",
+    "delisting_return_assumed": "Where nothing says what holders of a delisted asset got, a fixed return stands for it.",
+    "adjusted_price_rule": "The universe was chosen by price levels that hold later events.",
 }
 
 STATE_SENTENCES = {

@@ -35,7 +35,7 @@ from service.diagnosis import (
 )
 from service.erascorer import ERAS_A_BLOCK, EraScorer, OpenedEra
 from service.metamodels import published_raw_vectors
-from service.replay.season import Progress, Silent
+from service.progress import Progress, Silent
 from service.settings import load_terms
 from signals.findings import FindingList
 from signals.history import History, read_history, read_history_table

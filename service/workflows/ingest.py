@@ -19,9 +19,11 @@ from market.batch import EventRows, PriceBatch, PriceRows
 from market.calendars import SessionCalendar, session_calendar
 from market.overlap import News, compare_prices, unknown_events
 from market.panel import PointInTimePanel
+from market.quality import Judgement
 from service.context import Platform
 from service.store import audit
-from service.vendors.ingested import CALENDAR_MARGIN_DAYS, keep_batch, read_batch
+from service.vendors.ingested import CALENDAR_MARGIN_DAYS, FileBatch, ingest_file, load_panel, market_store
+from service.vendors.rates import read_rates
 from service.vendors.rawanswers import FetchRun, open_run
 from service.vendors.source import FetchedPart, FetchRequest, FindingKind, PriceSource, VendorFinding
 
@@ -51,6 +53,15 @@ class Progress(Protocol):
 
     def note(self, text: str) -> None:
         """Tell a line that stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What an ingest came to: the panel that is served now, how many rows of each verdict there were, findings by fault."""
+
+    panel: PointInTimePanel
+    rows: dict[str, int]
+    findings: dict[str, int]
 
 
 class KeptPrices(Protocol):
@@ -126,17 +137,40 @@ class FetchReport:
         }
 
 
-def ingest(platform: Platform, prices: Path, meta: Path | None = None, last: date | None = None) -> PointInTimePanel:
-    """Replace the home's panel by that of ``prices`` and ``meta``; a refused file changes nothing."""
-    batch = read_batch(platform.settings, prices, meta, last)
-    keep_batch(platform.home, batch)
-    panel = batch.panel
+def ingest(platform: Platform, file: FileBatch) -> Ingested:
+    """Judge the rows of a file, keep them, and serve the panel of all that is kept from now on.
+
+    Raises
+    ------
+    Unavailable, InputRejected, Conflict
+        As :func:`service.vendors.ingested.ingest_file`; a refused file changes nothing.
+    """
+    store, own = market_store(platform.home), platform.settings.market.currency
+    if file.currency not in {"", own} and store.rates() is None:
+        raise InputRejected(Code.FX_MISSING, f"Prices in {file.currency[:8]} need rates to {own}: give --fx FILE first.")
+    judgements = ingest_file(store, platform.settings, file, platform.clock.now())
+    panel = load_panel(platform.home, platform.settings)
     platform.desk.use(panel)
+    counts = _counts(judgements)
     with platform.store.write() as connection:
         now = platform.clock.now(connection)
-        details = {"assets": len(panel.assets.asset_ids), "sessions": len(panel.sessions), "flags": sorted(panel.flags)}
-        audit.record(connection, now, "operator", "ingest", panel.source, details)
-    return panel
+        details = {"assets": len(panel.assets), "sessions": len(panel.sessions), "flags": sorted(panel.flags), "rows": counts}
+        audit.record(connection, now, "operator", "ingest", file.dataset, details)
+    return Ingested(panel, counts, {k.value: n for j in judgements for k, n in j.counts().items()})
+
+
+def ingest_rates(platform: Platform, path: Path) -> None:
+    """Keep a file of exchange rates in the home; a refused file changes nothing."""
+    market_store(platform.home).keep_rates(read_rates(path))
+    with platform.store.write() as connection:
+        audit.record(connection, platform.clock.now(connection), "operator", "ingest_rates", path.name, {})
+
+
+def _counts(judgements: Sequence[Judgement]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for judgement in judgements:
+        total.update(judgement.report(0)["rows"])
+    return dict(total)
 
 
 def fetch_request(

@@ -7,10 +7,11 @@ It holds the secret only while it runs; where the secret is kept, and when a fil
 2. Rows are sorted by id and columns by published name, so neither order says anything.
 3. A feature's published name is chosen by a keyed hash of its internal name and stays the same for as long as the secret does.
 4. Features are cut into five bins of equal size within the era, 0 to 4; what is missing stands in the middle.
+5. Sets of features are the first few in the order of another keyed hash: being in one tells nothing of a feature either.
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,10 @@ ID_DIGITS = 14
 """56 bits: two of 20,000 ids of an era coincide once in 400 million eras."""
 
 SECRET_BYTES_MIN = 16
+
+FEATURE_SETS: Mapping[str, int] = {"small": 12, "medium": 36}
+"""Features in each set; beside them there is ``all``."""
+
 FeatureArray = npt.NDArray[np.int8]
 
 
@@ -60,6 +65,11 @@ class Era:
     positions: IntArray
     feature_names: tuple[str, ...]
     features: FeatureArray
+
+    @property
+    def design(self) -> FloatArray:
+        """The features in the order of the universe's members, (n, k) float64. Secret, as the way back is."""
+        return self.on_members(self.features.T.astype(np.float64)).T
 
     def on_members(self, values: FloatArray) -> FloatArray:
         """Bring values (..., n) from the order of ids into the order of the universe's members."""
@@ -164,16 +174,29 @@ def feature_names(secret: bytes, internal: Sequence[str]) -> tuple[str, ...]:
 
     A name that is taken already is drawn again, so appending features leaves the names before as they are.
     """
-    taken: dict[str, None] = {}
-    for name in internal:
-        attempt = 0
-        while (word := _words(_keyed(secret, f"feature|{name}|{attempt}"))) in taken:
-            attempt += 1
-        taken[word] = None
-    return tuple(taken)
+    return _distinct(internal, lambda name, attempt: _words(_keyed(secret, f"feature|{name}|{attempt}")))
 
 
-def to_table(era: Era, target: FloatArray | None = None) -> "pa.Table":
+def target_names(secret: bytes, internal: Sequence[str]) -> tuple[str, ...]:
+    """Return the word by which each way to make a target is published, in the order given; no two are equal.
+
+    A published target is ``target_<word>_<sessions>``: the word says nothing, the sessions are the horizon.
+    """
+    return _distinct(internal, lambda name, attempt: NOUNS[_keyed(secret, f"target|{name}|{attempt}")[0] % len(NOUNS)])
+
+
+def feature_sets(secret: bytes, published: Sequence[str]) -> dict[str, list[str]]:
+    """Return which features stand in which set, each in the order of their names; a smaller set is part of a larger one."""
+    order = sorted(published, key=lambda name: _keyed(secret, f"set|{name}"))
+    return {name: sorted(order[:count]) for name, count in FEATURE_SETS.items()} | {"all": sorted(published)}
+
+
+def to_table(
+    era: Era,
+    target: FloatArray | None = None,
+    others: Mapping[str, FloatArray] | None = None,
+    data_type: str | None = None,
+) -> "pa.Table":
     """Return the era as the table that is published.
 
     Parameters
@@ -182,20 +205,39 @@ def to_table(era: Era, target: FloatArray | None = None) -> "pa.Table":
         Features and ids.
     target : (n,) float64, optional
         In the order of the universe's **members**; bins 0 to 1, NaN where unknown. Only for an era that was resolved.
+    others : mapping of column name to (n,) float64, optional
+        Further targets, likewise; they follow in the order of their names.
+    data_type : str, optional
+        ``train``, ``validation`` or ``live``: a column of that word.
 
     Returns
     -------
     pyarrow.Table
-        Columns ``era`` and ``id`` (text), one int8 column a feature, and ``target`` (float32, null where unknown) when given.
+        Columns ``era``, ``id`` and maybe ``data_type`` (text), one int8 column a feature, and ``target`` and others (float32,
+        null where unknown) when given.
     """
     import pyarrow as pa
 
     columns: dict[str, Any] = {"era": pa.array([era.era] * len(era.ids), pa.string()), "id": pa.array(era.ids, pa.string())}
+    if data_type is not None:
+        columns["data_type"] = pa.array([data_type] * len(era.ids), pa.string())
     for j, name in enumerate(era.feature_names):
         columns[name] = pa.array(np.ascontiguousarray(era.features[:, j]))
-    if target is not None:
-        columns["target"] = pa.array(target[era.positions].astype(np.float32), from_pandas=True)
+    targets = {} if target is None else {"target": target}
+    for name, values in (targets | dict(sorted((others or {}).items()))).items():
+        columns[name] = pa.array(values[era.positions].astype(np.float32), from_pandas=True)
     return pa.table(columns)
+
+
+def _distinct(internal: Sequence[str], word_of: Callable[[str, int], str]) -> tuple[str, ...]:
+    """Return a word for each name; one that is taken already is drawn again, so what is appended leaves the words before."""
+    taken: dict[str, None] = {}
+    for name in internal:
+        attempt = 0
+        while (word := word_of(name, attempt)) in taken:
+            attempt += 1
+        taken[word] = None
+    return tuple(taken)
 
 
 def _keyed(secret: bytes, message: str) -> bytes:

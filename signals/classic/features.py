@@ -5,6 +5,7 @@ These are raw values with their true names; :mod:`signals.classic.dataset` bins 
 1. The last 252 sessions of the members are cut out of the view; nothing else is read, so the cost does not grow with history.
 2. A feature over w sessions is NaN for a member that was priced for less than w sessions, or if the view is shorter.
 3. Log returns are summed, so that a move over a gap in trading counts once, at the next trade.
+4. Two variants of some of them follow from :mod:`signals.classic.series`, which looks back over a year of weeks.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import numpy as np
 
 from market.arrays import FloatArray, IntArray
 from market.panel import PanelView
+from signals.classic.series import series_features
 
 YEAR, HALF, QUARTER, MONTH, WEEK = 252, 126, 63, 21, 5
 """Windows, in sessions."""
@@ -57,7 +59,8 @@ def raw_features(view: PanelView, members: IntArray) -> tuple[tuple[str, ...], F
             if sessions <= len(window.returns):
                 values[:, j] = np.where(window.age >= sessions, compute(window), np.nan)
     values[~np.isfinite(values)] = np.nan
-    return tuple(FEATURES), values
+    variants, moved = series_features(view, members)
+    return (*FEATURES, *variants), np.hstack([values, moved])
 
 
 def _cut(view: PanelView, members: IntArray) -> _Window:
@@ -198,4 +201,4 @@ FEATURES: dict[str, tuple[int, Callable[[_Window], FloatArray]]] = {
     "own_volatility_63": (QUARTER, _own_volatility),
     "own_momentum_252_less_21": (YEAR, _own_momentum),
 }
-"""Internal name → (sessions of history needed, how it is computed). Append only: published names hang on the order."""
+"""Internal name → (sessions of history needed, how it is computed). A published name hangs on the internal one."""

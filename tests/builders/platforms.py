@@ -20,7 +20,7 @@ from service.frames import ClosedBook, RoundFrame, get_frame, put_book, put_fram
 from service.home import Home
 from service.idsource import SeededIds
 from service.settings import load_settings, load_terms
-from service.store import fund, meta, models, providers, resolutions, rounds, scores, stakes
+from service.store import fund, models, providers, resolutions, rounds, scores, stakes
 from service.store.records import (
     AtRiskRecord,
     FundDayRecord,
@@ -34,7 +34,7 @@ from service.store.records import (
     ScoreRecord,
 )
 from service.workflows import accounts
-from service.workflows.publish_classic import TRAIN_KEY
+from service.workflows.publish import releases
 from signals.prepared import prepare_round
 
 FRIDAY = date(2016, 1, 8)
@@ -77,7 +77,7 @@ def serve_small(path: Path, publish_min_providers: int = 2) -> Served:
     with platform.store.write() as connection:
         past = platform.blobs.put(live_table(era_ids))
         rounds.set_artifact(connection, CLASSIC_OPEN, "era", past)
-        meta.set_meta(connection, TRAIN_KEY, past)
+    _dataset(platform, live_table(era_ids))
     _fund(platform)
     clock.advance_to(NOW)
     return Served(platform, clock, keys)
@@ -89,6 +89,16 @@ def live_table(ids: tuple[str, ...]) -> bytes:
     sink = io.BytesIO()
     pq.write_table(pa.table({"era": ["2016-01-08"] * len(ids), "id": list(ids), **features}), sink)
     return sink.getvalue()
+
+
+def _dataset(platform: Platform, table: bytes) -> None:
+    """Publish one file of a classic dataset."""
+    kept = releases(platform)
+    with kept.draft() as draft:
+        folder = draft / "classic" / "v1.0"
+        folder.mkdir(parents=True)
+        (folder / "train.parquet").write_bytes(table)
+        kept.publish(draft, {"classic": {"version": "v1.0", "published_at": NOW.isoformat()}})
 
 
 def signals_csv(count: int = len(TICKERS), shift: int = 0) -> bytes:

@@ -24,7 +24,7 @@ from service.settings import load_settings
 from service.store import submissions
 from service.workflows.accounts import create_key, create_model, create_provider
 from service.workflows.open_round import open_round
-from service.workflows.publish_classic import publish_classic
+from service.workflows.publish import publish
 from tests.builders.panels import small_panel, view_at
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +66,7 @@ def platform(market: PointInTimePanel, tmp_path_factory: pytest.TempPathFactory)
     create_provider(made, "ada")
     create_model(made, "ada", "ada_momentum", Tournament.SIGNALS)
     create_model(made, "ada", "ada_ridge", Tournament.CLASSIC)
-    assert publish_classic(made, weeks=8) > 0
+    assert publish(made).train > 0
     for tournament in Tournament:
         open_round(made, tournament)
     yield made

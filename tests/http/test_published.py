@@ -10,9 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
+from crowdalpha.ids import Tournament
 from service.frames import get_book, get_frame, put_frame
 from service.http.app import create_app
+from service.metamodels import public_vectors, published_meta_model
 from service.store import rounds
+from service.workflows.publish_classic import write_meta_models
 from tests.builders.platforms import SIGNALS_RESOLVED, TICKERS, serve_small
 
 
@@ -53,7 +56,7 @@ def test_an_open_round_publishes_no_meta_model(reader) -> None:
     assert reader.get("/v1/rounds/signals/99/metamodel").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/v1/rounds/classic/1/era", "/v1/classic/train"])
+@pytest.mark.parametrize("path", ["/v1/rounds/classic/1/era", "/v1/datasets/classic/v1.0/train.parquet"])
 def test_past_eras_come_as_parquet(reader, path: str) -> None:
     answer = reader.get(path)
     assert answer.status_code == 200
@@ -62,3 +65,21 @@ def test_past_eras_come_as_parquet(reader, path: str) -> None:
 
 def test_a_signals_round_has_no_era(reader) -> None:
     assert reader.get("/v1/rounds/signals/1/era").status_code == 404
+
+
+@pytest.mark.parametrize(("least", "public"), [(2, True), (5, False)])
+def test_the_datasets_hold_the_meta_models_that_are_public_and_no_other(tmp_path: Path, least: int, public: bool) -> None:
+    made = serve_small(tmp_path / "home", publish_min_providers=least)
+    found = public_vectors(made.platform, Tournament.SIGNALS)
+    assert bool(found) == public
+    for record, labels, raw in found:
+        assert record.key == SIGNALS_RESOLVED
+        shown = published_meta_model(made.platform, record.key)
+        assert (labels, raw.tolist()) == (shown["ids"], shown["raw"])
+    write_meta_models(tmp_path, made.platform, Tournament.SIGNALS)
+    written = pq.read_table(tmp_path / "meta_model.parquet").to_pydict()
+    assert written["id"] == (list(TICKERS) if public else [])
+    assert set(written["round"]) == ({1} if public else set())
+    write_meta_models(tmp_path, made.platform)
+    assert pq.read_table(tmp_path / "meta_model.parquet").num_rows == 0  # the classic round is open
+    made.platform.store.dispose()

@@ -26,9 +26,10 @@ from service.replay.providers.classic import ClassicArchive
 from service.replay.providers.window import StrategyInput, round_window
 from service.replay.uploads import classic_uploads, member_rng, signals_uploads, unit_values
 from service.settings import Settings, load_settings, load_terms
-from service.workflows.publish_classic import _era
+from service.workflows.publish_history import history_era
 from service.workflows.rebalance import _decide
 from signals.classic.dataset import live_era, to_table
+from signals.classic.targets import HORIZONS
 from signals.metamodel import build_meta_model
 
 SECRET = b"a secret of the tests"
@@ -94,9 +95,10 @@ class Published:
 
     def _eras(self, view: PanelView) -> list[Any]:
         terms = load_terms(self.settings.tournaments.classic.terms, self.settings.config_dir)
-        reach = terms.scoring.lag_sessions + terms.scoring.horizon_sessions
+        reach = terms.scoring.lag_sessions + max(HORIZONS)
         rows = week_end_rows(view.sessions[: len(view.sessions) - reach], self.settings.universe.min_history_sessions, ERAS)
-        return [_era(self._platform(), view, row, terms) for row in rows]
+        main = ("neutral", terms.scoring.horizon_sessions)
+        return [history_era(self._platform(), view, row, terms).classic(SECRET, main, "train") for row in rows]
 
     def _crowd(self, view: PanelView, members: np.ndarray, asset_ids: np.ndarray) -> dict[str, Any]:
         """What the crowd sends in both tournaments, what it says together, and the book that the fund makes of it."""

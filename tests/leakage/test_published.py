@@ -17,20 +17,20 @@ import pytest
 from market import Cache, LeakReport, PanelView, PointInTimePanel, SyntheticSpec, Universe, find_leaks, generate_market
 from market.calendars import to_instant
 from service.desk import MarketDesk
-from service.vendors.ingested import read_batch
+from service.vendors.ingested import panel_of_files
 from tests.builders.corrections import corrected
 from tests.leakage.published import Published, small_house
 
 SEED = 23
-SESSIONS = 400
-CUT_ROWS = (316, 337, 356, 371, 398)
+SESSIONS = 440
+CUT_ROWS = (356, 377, 396, 411, 438)
 
 
 @cache
 def market_of_sixty() -> PointInTimePanel:
-    """Sixty assets over 400 sessions, with splits, halts, listings, delistings and corrections."""
+    """Sixty assets over 440 sessions, with splits, halts, listings, delistings and corrections."""
     spec = SyntheticSpec(
-        seed=SEED, n_assets=60, start=date(2015, 1, 2), end=date(2016, 8, 3), splits_per_year=0.5, halts_per_year=2.0,
+        seed=SEED, n_assets=60, start=date(2015, 1, 2), end=date(2016, 9, 29), splits_per_year=0.5, halts_per_year=2.0,
         listing_share=0.1, delisting_share=0.1, countries=("US", "CA"),
     )  # fmt: skip
     return corrected(generate_market(spec), SEED, share=0.002)
@@ -68,9 +68,9 @@ def test_every_part_of_what_is_published_was_compared() -> None:
         row = len(seen.as_of(instant).sessions)
         return published(seen, to_instant(seen.known_at[min(row, len(seen.known_at) - 1)]))
 
-    report = find_leaks(a_session_ahead, panel, evenings(panel, (371,)), rng=np.random.default_rng(SEED))
+    report = find_leaks(a_session_ahead, panel, evenings(panel, (411,)), rng=np.random.default_rng(SEED))
     found = {leak.output.partition(".")[0].partition("[")[0] for leak in report.leaks}
-    answer = published(panel, evenings(panel, (371,))[0])
+    answer = published(panel, evenings(panel, (411,))[0])
     assert found == set(answer)
 
 
@@ -83,14 +83,14 @@ def test_a_desk_that_forgets_of_when_its_memory_is_would_be_caught(monkeypatch: 
 
     monkeypatch.setattr(MarketDesk, "universe", of_any_evening)
     panel = market_of_sixty()
-    report = find_leaks(Published(small_house()), panel, evenings(panel, (371,)), rng=np.random.default_rng(SEED))
+    report = find_leaks(Published(small_house()), panel, evenings(panel, (411,)), rng=np.random.default_rng(SEED))
     assert {leak.cache for leak in report.leaks} == {Cache.WARM}
 
 
 @pytest.mark.soak
 def test_fifty_cuts_of_the_synthetic_market() -> None:
     panel = market_of_sixty()
-    rows = np.random.default_rng(SEED).choice(np.arange(305, SESSIONS - 1), 50, replace=False)
+    rows = np.random.default_rng(SEED).choice(np.arange(345, SESSIONS - 1), 50, replace=False)
     checked(Published(small_house()), panel, evenings(panel, rows.tolist()))
 
 
@@ -107,7 +107,7 @@ def test_fifty_cuts_of_real_prices(real_data: Path, tmp_path: Path) -> None:
     few = table.filter(pc.is_in(table.column("ticker").cast(pa.string()), pa.array(most)))
     pq.write_table(few, tmp_path / "prices.parquet")
     settings = small_house({"universe.size": 250, "fund.risk_weeks": 26})
-    panel = read_batch(settings, tmp_path / "prices.parquet", real_data / "equity_meta.csv.gz", date(2015, 6, 30)).panel
+    panel = panel_of_files(settings, tmp_path / "prices.parquet", real_data / "equity_meta.csv.gz", date(2015, 6, 30))
     rows = np.random.default_rng(SEED).choice(np.arange(400, len(panel.sessions) - 1), 50, replace=False)
     instants = [at + timedelta(minutes=1) for at in evenings(panel, rows.tolist())]
     checked(Published(settings), panel, instants, decisions_per_cut=1)

@@ -11,7 +11,7 @@ import pytest
 
 from market.calendars import session_calendar
 from market.dividends import inferred_dividends
-from market.panel import build_panel
+from market.pivot import build_panel
 from tests.builders.panels import view_at
 
 ONCE = 1e-5

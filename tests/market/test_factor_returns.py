@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.factors import FEW, PUBLISHED, Week, correlations, factor_series, read_panel, read_published, weeks_of
 
-WEIGHTINGS = ("equal", "√ capitalization")
-"""The risk model's own, and the industry's."""
+WEIGHTINGS = ("equal", "sample weights")
+"""The risk model's own, and those that a round publishes."""
 
 
 @pytest.fixture(scope="module")

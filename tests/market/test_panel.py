@@ -11,8 +11,8 @@ import pytest
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, InvariantBroken
 from market.calendars import to_instant
-from market.panel import NOT_DELISTED, AssetTable, build_panel
-from market.pivot import to_tables
+from market.panel import NOT_DELISTED, AssetTable
+from market.pivot import build_panel, to_tables
 from tests.builders.panels import changed_after, hand_panel, new_york, small_panel, view_at
 
 NAN = np.nan

@@ -10,7 +10,7 @@ import pytest
 
 from market.calendars import session_calendar, to_instant
 from market.exposures import compute_exposures
-from market.panel import build_panel
+from market.pivot import build_panel
 from market.projection import residualize
 from market.targets import coverage, forward_returns, neutral_target
 from market.universe import UniverseRule, select_universe

@@ -11,8 +11,8 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.calendars import to_instant
 from market.exposures import compute_exposures
-from market.panel import NOT_DELISTED, build_panel
-from market.pivot import to_tables
+from market.panel import NOT_DELISTED
+from market.pivot import build_panel, to_tables
 from market.projection import residualize
 from market.ranks import gaussianize, tie_kept_rank
 from market.synthetic import SECTORS, SyntheticSpec, generate_market, oracle_scores

@@ -9,7 +9,8 @@ import numpy as np
 
 from crowdalpha.ids import RoundKey, Tournament
 from market.calendars import session_calendar
-from market.panel import PointInTimePanel, build_panel
+from market.panel import PointInTimePanel
+from market.pivot import build_panel
 from market.ranks import quantile_bins
 from market.universe import UniverseRule, select_universe
 from service.replay.crowd import roster

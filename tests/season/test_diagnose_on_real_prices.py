@@ -18,7 +18,7 @@ from market.universe import UniverseRule, select_universe
 from service.cli import run
 from service.context import init_home
 from service.settings import load_settings
-from service.vendors.ingested import keep_batch, load_panel, read_batch
+from service.vendors.ingested import FileBatch, end_of, ingest_file, load_panel, market_store
 from signals.frame import score_frame
 
 pytestmark = pytest.mark.real_data
@@ -37,7 +37,8 @@ def diagnosed(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     spec.loader.exec_module(example)
     folder = tmp_path_factory.mktemp("real")
     home = init_home(folder / "home")
-    keep_batch(home, read_batch(load_settings(), real_data / "us_daily.parquet", real_data / "equity_meta.csv.gz", LAST))
+    file = FileBatch(real_data / "us_daily.parquet", real_data / "equity_meta.csv.gz", last=LAST)
+    ingest_file(market_store(home, sync=False), load_settings(), file, end_of(LAST))
     panel = load_panel(home, load_settings())
     start = int(np.searchsorted(panel.sessions, np.datetime64(FIRST, "D")))
     files = {}
@@ -57,7 +58,14 @@ def test_the_first_examples_history_is_momentum(diagnosed: dict[str, Any], capsy
     assert run(["diagnose", str(diagnosed["path"]), "--home", str(diagnosed["home"].path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (len(found["eras"]), found["scored"], found["pending"], found["left_out"]) == (ERAS, ERAS, 0, 0)
-    assert found["flags"] == ["adjusted_prices", "assumed", "dividends_inferred", "static_lookahead", "survivors_only"]
+    assert found["flags"] == [
+        "adjusted_prices",
+        "assumed",
+        "dividends_inferred",
+        "splits_inferred",
+        "static_lookahead",
+        "survivors_only",
+    ]
     assert found["factors"][0]["name"] == "momentum"
     assert found["factors"][0]["signal"]["mean"] > 0.9
     assert found["coverage_mean"] > 0.98

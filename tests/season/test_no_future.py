@@ -18,7 +18,7 @@ from market.panel import PointInTimePanel
 from service.home import Home
 from service.replay.run import AFTER_LAST_CLOSE
 from service.store.engine import Store
-from service.vendors.ingested import read_batch
+from service.vendors.ingested import panel_of_files
 from tests.builders.seasons import play_small, small_panel, small_settings
 
 SEED = 0
@@ -101,8 +101,8 @@ def test_the_same_at_many_cuts_of_the_synthetic_market(undisturbed: Home, tmp_pa
 def test_the_same_on_real_prices(real_data: Path, tmp_path: Path) -> None:
     settings = small_settings()
     last = date(2014, 4, 30)
-    batch = read_batch(settings, real_data / "us_daily.parquet", real_data / "equity_meta.csv.gz", last)
+    panel = panel_of_files(settings, real_data / "us_daily.parquet", real_data / "equity_meta.csv.gz", last)
     season: dict[str, Any] = {"first": date(2014, 1, 2)}
-    home, _ = play_small(tmp_path / "whole", batch.panel, last=last, **season)
+    home, _ = play_small(tmp_path / "whole", panel, last=last, **season)
     for cut, how in ((date(2014, 2, 14), Edit.NAN), (date(2014, 3, 12), Edit.SCALE), (date(2014, 4, 4), Edit.SHUFFLE)):
-        check_cut(home, tmp_path / f"{cut}", batch.panel, cut, how, **season)
+        check_cut(home, tmp_path / f"{cut}", panel, cut, how, **season)

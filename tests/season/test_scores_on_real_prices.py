@@ -17,7 +17,7 @@ from market.ranks import gaussianize, tie_kept_rank
 from market.targets import forward_returns, neutral_target
 from service.desk import MarketDesk, week_end_rows
 from service.settings import load_settings
-from service.vendors.ingested import read_batch
+from service.vendors.ingested import panel_of_files
 from signals.quantize import score_ppb
 from signals.scores import corr, mmc, neutral_corr, neutral_mmc
 
@@ -30,9 +30,9 @@ NOISE_MODELS = 3
 @pytest.fixture(scope="module")
 def desk(real_data: Path) -> MarketDesk:
     settings = load_settings()
-    batch = read_batch(settings, real_data / "us_daily.parquet", real_data / "equity_meta.csv.gz", date(2017, 3, 1))
+    panel = panel_of_files(settings, real_data / "us_daily.parquet", real_data / "equity_meta.csv.gz", date(2017, 3, 1))
     desk = MarketDesk(home=None, settings=settings)  # type: ignore[arg-type]
-    desk.use(batch.panel)
+    desk.use(panel)
     return desk
 
 

@@ -117,7 +117,7 @@ def test_only_the_dates_asked_for_are_read(store: PriceStore) -> None:
     (old,) = (store.folder / "us/prices/2015").iterdir()
     old.chmod(0o644)
     old.write_bytes(b"not looked at")
-    panel = stored_panel(store, date(2016, 1, 1))
+    panel = stored_panel(store, first=date(2016, 1, 1))
     assert panel.sessions[0] == np.datetime64("2016-01-04")
     with pytest.raises(InvariantBroken) as refused:
         stored_panel(store)

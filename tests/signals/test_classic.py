@@ -16,6 +16,7 @@ from crowdalpha.errors import InvariantBroken
 from market.panel import PointInTimePanel
 from signals.classic.dataset import feature_names, ids_to_positions, live_era, obfuscation, to_members, to_table
 from signals.classic.features import FEATURES, raw_features
+from signals.classic.series import REACH, SERIES
 from tests.builders.panels import hand_panel
 
 SECRET = b"a secret of tests, long enough"
@@ -79,9 +80,101 @@ def test_features_equal_their_definition_asset_by_asset():
             assert values[i, names.index(name)] == pytest.approx(expected, rel=1e-9, abs=1e-12), name
 
 
+def weekly_by_pandas(panel: PointInTimePanel, asset: int, market: pd.Series) -> pd.DataFrame:
+    """Each quantity at 52 weekly points, oldest first, by rolling over the asset's own series."""
+    view = end_of(panel)
+    price = pd.Series(index_of(panel)[:, asset]).ffill()
+    r, log = price.pct_change(), np.log(price)
+    steps = log.diff()
+    dollars = pd.Series(panel.close[:, asset] * panel.quotes.volume[:, asset]).fillna(0.0)
+    impact = (r.abs() / dollars.where(dollars > 0)).rolling(20, min_periods=1)
+    highest, lowest = log.rolling(60).max(), log.rolling(60).min()
+    beta = r.rolling(60).cov(market, ddof=0) / market.rolling(60).var(ddof=0)
+    daily = {
+        "momentum_20": log.diff(20),
+        "momentum_60": log.diff(60),
+        "volatility_20": r.rolling(20).std(ddof=0),
+        "volatility_60": r.rolling(60).std(ddof=0),
+        "downside_60": np.sqrt((r.clip(upper=0) ** 2).rolling(60).mean()),
+        "up_share_60": (r > 0).astype(float).rolling(60).mean(),
+        "strength_15": steps.clip(lower=0).rolling(15).sum() / steps.abs().rolling(15).sum(),
+        "trend_50": log - log.rolling(50).mean(),
+        "below_high_60": log - highest,
+        "range_position_60": (log - lowest) / (highest - lowest),
+        "dollars_20": np.log(dollars.rolling(20).mean()),
+        "dollars_5_to_60": np.log(dollars.rolling(5).mean() / dollars.rolling(60).mean()),
+        "unsteady_volume_60": dollars.rolling(60).std(ddof=0) / dollars.rolling(60).mean(),
+        "illiquidity_20": impact.sum() / impact.count(),
+        "overnight_20": pd.Series(view.overnight_returns()[:, asset]).rolling(20).sum(),
+        "intraday_20": pd.Series(view.intraday_returns()[:, asset]).rolling(20).sum(),
+        "beta_60": beta,
+        "own_volatility_60": np.sqrt(r.rolling(60).var(ddof=0) - beta**2 * market.rolling(60).var(ddof=0)),
+    }
+    return pd.DataFrame(daily).iloc[-1 - 5 * 51 :: 5]
+
+
+def test_variants_equal_their_definition_asset_by_asset():
+    panel = walk(t=380)
+    members = np.arange(1, 60)
+    names, values = raw_features(end_of(panel), members)
+    market = pd.DataFrame(index_of(panel)[:, 1:]).ffill().pct_change().fillna(0.0).mean(axis=1)
+    for i, asset in enumerate(members.tolist()[:12]):
+        weekly = weekly_by_pandas(panel, asset, market)
+        assert set(weekly) == set(SERIES)
+        assert len(weekly) == 52
+        place = (weekly.iloc[-1] - weekly.mean()) / weekly.std(ddof=0)
+        change = weekly.iloc[-1] - weekly.iloc[-5]
+        for name in SERIES:
+            found = values[i, [names.index(f"{name}_own_year"), names.index(f"{name}_change_20")]]
+            assert found == pytest.approx([place[name], change[name]], rel=1e-7, abs=1e-10), name
+
+
+def test_a_variant_waits_for_half_a_year_of_whole_windows():
+    """Of 26 weekly windows of twelve weeks, the first begins 37 weeks before the last session: 185 sessions with returns."""
+    panel = walk(t=400)
+    for sessions, known in ((184, False), (185, True)):
+        close = np.array(panel.close)
+        close[: len(close) - sessions - 1, 0] = np.nan  # the first price has no return
+        close[len(close) - sessions - 1 :, 0] = np.linspace(10, 20, sessions + 1) ** 2
+        other = hand_panel(close, open_=panel.quotes.open, volume=panel.quotes.volume)
+        names, values = raw_features(end_of(other), np.arange(60))
+        assert np.isfinite(values[0, names.index("momentum_60_own_year")]) == known
+        assert np.isfinite(values[0, names.index("momentum_60_change_20")])
+
+
+def test_what_never_moved_has_no_place_in_its_past():
+    panel = walk(t=400)
+    close = np.array(panel.close)
+    close[:, 0] = 7.0
+    names, values = raw_features(end_of(hand_panel(close, volume=panel.quotes.volume)), np.arange(60))
+    for name in ("momentum_20", "volatility_60", "range_position_60", "overnight_20"):
+        assert np.isnan(values[0, names.index(f"{name}_own_year")]), name
+    assert values[0, names.index("volatility_60_change_20")] == 0.0
+
+
+def test_members_are_cut_in_blocks_that_nothing_shows(monkeypatch):
+    panel = walk(t=400)
+    whole = raw_features(end_of(panel), np.arange(60))[1]
+    monkeypatch.setattr("signals.classic.series.MEMBERS_AT_ONCE", 7)
+    assert np.array_equal(raw_features(end_of(panel), np.arange(60))[1], whole, equal_nan=True)
+
+
+def test_nothing_before_the_reach_is_read():
+    panel = walk(t=400)
+    close, open_, volume = (np.array(x) for x in (panel.close, panel.quotes.open, panel.quotes.volume))
+    for array in (close, open_, volume):
+        array[: 400 - REACH - 1] *= np.random.default_rng(1).uniform(0.5, 2.0, (400 - REACH - 1, 60))
+    other = hand_panel(close, open_=open_, volume=volume)
+    members = np.arange(1, 60)
+    first, second = (raw_features(end_of(p), members)[1] for p in (panel, other))
+    assert np.allclose(first, second, rtol=1e-9, atol=1e-12, equal_nan=True)
+
+
 def test_there_are_enough_features_and_all_differ():
-    names, values = raw_features(end_of(walk()), np.arange(1, 60))
-    assert len(names) == len(set(names)) == len(FEATURES) >= 20
+    names, values = raw_features(end_of(walk(n=200)), np.arange(1, 200))
+    assert len(names) == len(set(names)) == len(FEATURES) + 2 * len(SERIES)
+    assert len(FEATURES) >= 30
+    assert len(SERIES) >= 15
     assert np.isfinite(values).all()
     ranks = pd.DataFrame(values).rank().corr().to_numpy()
     assert np.max(np.abs(ranks - np.eye(len(names)))) < 0.9999

@@ -21,16 +21,20 @@ import numpy as np
 import pytest
 
 from crowdalpha.errors import Conflict, InputRejected, Unavailable
+from market.batch import EventRows, PriceRows, join_rows
+from market.calendars import to_datetime64
 from service import atomic
 from service.cli import run as run_command
 from service.clock import SimulatedClock
 from service.context import Platform, build_platform, init_home
 from service.home import Home
 from service.idsource import SeededIds
+from service.pricestore import events_of, price_rows_of
 from service.settings import load_settings
 from service.store import audit
 from service.vendors import registry
-from service.vendors.incoming import IncomingFolder
+from service.vendors.fetched import FetchedMarkets
+from service.vendors.ingested import market_store
 from service.vendors.pace import Backoff, TokenBucket
 from service.vendors.source import PriceSource
 from service.vendors.yahoo import YahooSource
@@ -43,8 +47,9 @@ NOW = datetime(2018, 7, 18, 22, 0, tzinfo=UTC)
 NEXT_DAY = datetime(2018, 7, 19, 22, 0, tzinfo=UTC)
 TICKERS = tuple(f"TICK{i}" for i in range(6))
 PART = 3
-POINTS = 28
-"""Before and after each of fourteen files: the request, six answers, two files and a mark for each of two parts, the end."""
+POINTS = 40
+"""Before and after each of twenty files: the request, six answers, the end, and for each of two parts its prices, its events,
+what the gate remembers and what it said, the manifest and a mark."""
 SPLIT_ON, PAID_ON = date(2018, 6, 8), date(2018, 5, 11)
 
 
@@ -120,15 +125,16 @@ def fetch(home: Home, stand_in: StandIn, now: datetime = NOW, told: Told | None 
     with platform_on(home, now) as platform:
         source = yahoo(platform, stand_in)
         request = fetch_request(platform, source, TICKERS, WANTED_FROM)
-        kept = IncomingFolder(home.data / "incoming", sync=False)
+        kept = FetchedMarkets(market_store(home, sync=False), source, platform.settings, to_datetime64(now))
         return ingest_from(platform, source, request, told or Told(), kept)
 
 
 def kept_rows(home: Home) -> list[tuple[Any, ...]]:
     """All kept prices and events as sorted tuples."""
-    folder = IncomingFolder(home.data / "incoming")
-    since = np.datetime64("2000-01-01", "D")
-    prices, events = folder.prices(TICKERS, since), folder.events(TICKERS, since)
+    store = market_store(home)
+    names = list(store.manifest()["datasets"])
+    prices = join_rows([PriceRows.empty(), *(price_rows_of(store, name) for name in names)])
+    events = join_rows([EventRows.empty(), *(events_of(store, name) for name in names)])
     rows = zip(prices.tickers, prices.dates, prices.known_at, prices.close.round(6), prices.volume.round(3), strict=True)
     return sorted(rows) + sorted(zip(events.kinds, events.tickers, events.dates, events.known_at, events.values, strict=True))
 
@@ -396,7 +402,8 @@ def test_the_command_fetches_a_file_of_tickers(
     out = json.loads(capsys.readouterr().out)
     assert (out["findings"], out["events"], out["left"]) == ({"unknown_symbol": 1}, 4, 0)
     assert out["details"][0]["ticker"] == "NOPE"
-    assert sorted(path.name.split("-")[0] for path in (home.data / "incoming" / "yfinance").iterdir()) == ["events", "prices"]
+    (kept,) = market_store(home).manifest()["datasets"].values()
+    assert (kept["about"]["exchange"], kept["about"]["price_basis"], len(kept["batches"])) == ("XNYS", "raw", 1)
     stand_in.fail("TICK0", "429")
     assert door(*line) == Unavailable.exit_code
     assert "[vendor_unavailable]" in capsys.readouterr().err

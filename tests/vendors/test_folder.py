@@ -20,7 +20,6 @@ from market.batch import DELISTING, RAW, SPLIT_ADJUSTED, TOTAL_RETURN, PriceBatc
 from market.calendars import session_calendar, to_date
 from market.synthetic import SyntheticSpec, generate_market
 from service.vendors.folder import FolderSource
-from service.vendors.incoming import IncomingFolder
 from service.vendors.source import FetchRequest, assumed_known_at, last_finished
 from service.vendors.synthetic import SyntheticSource
 from tests.builders.yahoo import CALENDAR
@@ -218,29 +217,6 @@ def test_the_synthetic_market_is_cut_to_what_is_asked_for() -> None:
 
 
 # Where batches are left
-
-
-def test_what_is_left_in_a_folder_comes_back_and_the_same_twice_is_there_once(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "prices.csv").write_text(CSV)
-    batch, folder = only(FolderSource(tmp_path / "in", "csv")), IncomingFolder(tmp_path / "out")
-    assert folder.spans(["NA"]) == {}
-    assert (
-        len(folder.prices(["NA"], np.datetime64("2018-01-01"))) == len(folder.events(["NA"], np.datetime64("2018-01-01"))) == 0
-    )
-    folder.keep(batch)
-    folder.keep(batch)
-    assert len(list((tmp_path / "out").iterdir())) == 2
-    kept = folder.prices(["NA", "B"], np.datetime64("2018-06-08"))
-    wanted = batch.prices.take(batch.prices.dates >= np.datetime64("2018-06-08"))
-    for name in ("row", "tickers", "dates", "open", "high", "volume", "currencies", "known_at"):
-        assert getattr(kept, name).dtype.kind == getattr(wanted, name).dtype.kind
-        np.testing.assert_array_equal(getattr(kept, name), getattr(wanted, name))
-    assert folder.spans(["NA", "B", "C"]) == {"NA": (date(2018, 6, 7), date(2018, 6, 11)), "B": (date(2018, 6, 8),) * 2}
-    np.testing.assert_array_equal(folder.events(["NA"], np.datetime64("2018-06-08")).values, [7.0, 0.5])
-
-
-# Instants
 
 
 def test_a_date_beyond_the_calendar_is_known_two_days_later_and_none_stays_none() -> None:

@@ -20,6 +20,7 @@ from crowdalpha.errors import InputRejected
 from market.arrays import FloatArray, readonly
 
 ERA_COLUMN, ID_COLUMN, TARGET_COLUMN = "era", "id", "target"
+FEATURE_PREFIX = "feature_"
 FEATURE_MIDDLE = 2.0
 TARGET_MIDDLE = 0.5
 
@@ -120,7 +121,7 @@ def read_era(table: pa.Table) -> PublishedEra:
     InputRejected
         ``request_invalid`` if the table holds no row, several eras or no feature.
     """
-    names = tuple(name for name in table.column_names if name not in (ERA_COLUMN, ID_COLUMN) and not name.startswith("target"))
+    names = tuple(name for name in table.column_names if name.startswith(FEATURE_PREFIX))
     eras = table.column(ERA_COLUMN).unique().to_pylist()
     if len(eras) != 1 or not names:
         raise InputRejected(Code.REQUEST_INVALID, "A published table holds the rows of one era and at least one feature.")
