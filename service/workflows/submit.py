@@ -20,7 +20,7 @@ from crowdalpha.errors import Conflict, Finding, InputRejected
 from crowdalpha.ids import RoundKey, RoundState, Tournament
 from crowdalpha.terms import RoundTerms
 from service.context import Platform
-from service.frames import get_frame
+from service.frames import get_labels
 from service.receipts import Receipt, sign_receipt
 from service.store import models, rounds, submissions
 from service.store.records import ModelRecord, RoundRecord, SubmissionRecord
@@ -83,8 +83,8 @@ def submit(
     with platform.store.read() as connection:
         model = model_of(connection, model_name, provider_id)
         record = round_taking(connection, model.tournament, round_key)
-        frame = get_frame(connection, platform.blobs, record.key)
-    verdict = judge_for(record, data, frame.labels)
+        labels = get_labels(connection, platform.blobs, record.key)
+    verdict = judge_for(record, data, labels)
     vector_sha: str | None = None
     if verdict.accepted and verdict.signal is not None:
         platform.blobs.put(data)
