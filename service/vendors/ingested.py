@@ -25,10 +25,11 @@ from service.atomic import write_file
 from service.home import Home
 from service.keptmarket import KeptMarket
 from service.pricepanel import PanelRules, stored_panel
-from service.pricestore import Dataset, PriceStore
+from service.pricestore import TICKER_MAP, Dataset, PriceStore
 from service.settings import Settings
 from service.vendors.files import read_meta
 from service.vendors.folder import FolderSource
+from service.vendors.metafacts import fact_table, newest_first
 from service.vendors.source import FetchRequest
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def ingest_file(store: PriceStore, settings: Settings, file: FileBatch, asked_at
     Unavailable, InputRejected, Conflict
         What the file is refused for; nothing of it is kept then. ``dataset_differs`` for a dataset that is kept otherwise.
     """
-    about = None if file.meta is None else read_meta(file.meta)
+    about = None if file.meta is None else newest_first(read_meta(file.meta))
     exchange = file.exchange or settings.market.calendar
     file_format = "csv" if ".csv" in file.prices.name else "parquet"
     source = FolderSource(file.prices, file_format)
@@ -94,7 +95,7 @@ def ingest_file(store: PriceStore, settings: Settings, file: FileBatch, asked_at
             raise InputRejected(Code.PRICES_INVALID, "The price file holds no row up to that date.")
         facts = {} if about is None else facts_by_ticker(about, np.unique(part.batch.prices.tickers))
         batch = _with_delistings(part.batch, facts, calendar)
-        if about is not None:  # one snapshot, used for all dates
+        if about is not None:  # sectors and countries of one snapshot, used for all dates
             batch = replace(batch, flags=batch.flags | {"static_lookahead"})
         dataset = Dataset(
             name=file.dataset,
@@ -106,7 +107,7 @@ def ingest_file(store: PriceStore, settings: Settings, file: FileBatch, asked_at
             vendor_delay_minutes=delay,
         )
         kept = KeptMarket(store, dataset, cleared=cleared_rows(store.folder))
-        kept.keep(batch, assets=None if about is None else _fact_table(facts))
+        kept.keep(batch, assets=None if about is None else fact_table(about, facts))
         judgements += kept.judgements
     return judgements
 
@@ -166,8 +167,9 @@ def ingested_flags(home: Home) -> list[str]:
     if manifest.is_file():
         flags: list[str] = json.loads(manifest.read_text())["flags"]
         return flags
-    kept = market_store(home).manifest()["datasets"].values()
-    return sorted({flag for entry in kept for flag in entry["flags"]})
+    kept = market_store(home).manifest()
+    mapped = kept.get(TICKER_MAP, {}).get("flags", [])
+    return sorted({*mapped, *(flag for entry in kept["datasets"].values() for flag in entry["flags"])})
 
 
 def ingested_exchanges(home: Home) -> tuple[str, ...]:
@@ -227,20 +229,6 @@ def _day(fact: About) -> np.datetime64:
     if not np.isfinite(fact.delisting_return) or fact.delisting_return < -1.0:
         raise InputRejected(Code.META_UNREADABLE, f"A delisting on {day} has no return of -1 or more.")
     return day
-
-
-def _fact_table(facts: dict[str, About]) -> Any:
-    import pyarrow as pa
-
-    rows = sorted(facts.items())
-    return pa.table(
-        {
-            "ticker": pa.array([ticker for ticker, _ in rows], pa.string()),
-            "sector": pa.array([fact.sector for _, fact in rows], pa.string()),
-            "listing_country": pa.array([fact.country for _, fact in rows], pa.string()),
-            "shares_out_approx": pa.array([fact.shares for _, fact in rows], pa.float64()),
-        }
-    )
 
 
 def _give_memory_back() -> None:
