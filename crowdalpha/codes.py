@@ -95,6 +95,10 @@ class Code(StrEnum):
     LABEL_EXPIRED = "label_expired", "An asset had that label before the date, and has it no longer."
     LABEL_AMBIGUOUS = "label_ambiguous", "More than one asset had that label on the date."
     SPELL_INVALID = "spell_invalid", "A row of a ticker map has a wrong id, kind, value, country or date."
+    ASSET_IDS_IN_USE = (
+        "asset_ids_in_use",
+        "A ticker map would leave assets of unresolved rounds, or of the fund, without prices.",
+    )
     SPELL_CONFLICT = "spell_conflict", "Two rows of a ticker map contradict each other."
     FX_INVALID = "fx_invalid", "The table of exchange rates holds rows that cannot be rates."
     FX_MISSING = "fx_missing", "An exchange rate is missing, or was last known too long ago."

@@ -27,15 +27,19 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import FINDINGS_SHOWN_MAX, Finding, InputRejected
 from crowdalpha.ids import AssetId
 from market.arrays import StrArray, readonly
-from market.panel import UNKNOWN
+from market.assettable import COLUMNS, UNKNOWN, AssetWords
+from market.calendars import to_datetime64
 
-TICKER, NUMERAI_TICKER = "ticker", "numerai_ticker"
-SCHEMES = (TICKER, NUMERAI_TICKER, "bloomberg_ticker", "composite_figi", "sedol", "yahoo")
+TICKER, NUMERAI_TICKER, YAHOO = "ticker", "numerai_ticker", "yahoo"
+SCHEMES = (TICKER, NUMERAI_TICKER, "bloomberg_ticker", "composite_figi", "sedol", YAHOO)
 """Kinds of labels. A Numerai ticker is a symbol and an ISO country, such as ``AAPL US``."""
 
-COUNTRY = "country"
-ATTRIBUTES = (COUNTRY, "currency", "exchange", "sector")
+COUNTRY, CURRENCY, EXCHANGE, SECTOR = "country", "currency", "exchange", "sector"
+ATTRIBUTES = (COUNTRY, CURRENCY, EXCHANGE, SECTOR)
 """Kinds of attributes; a currency is ISO 4217 or a minor unit, an exchange ISO 10383, a sector in the data's own words."""
+
+_KIND_OF = {"tickers": TICKER, "sectors": SECTOR, "countries": COUNTRY, "currencies": CURRENCY}
+"""Kind of spell from which each column of an asset table is taken."""
 
 ALWAYS, FOREVER = date.min, date.max
 KNOWN_ALWAYS = datetime.min.replace(tzinfo=UTC)
@@ -195,20 +199,71 @@ class AssetBook:
         """Return what an attribute, one of :data:`ATTRIBUTES`, of each asset (n,) was on a date; ``unknown`` where untold."""
         return self._values(asset_ids, name, on, known, UNKNOWN)
 
+    def spells_of(self, label: str, scheme: str) -> Sequence[Spell]:
+        """Return all spells of a label, also those that were taken back, in the order in which they were learnt."""
+        return tuple(self._by_value.get((scheme, label), ()))
+
+    def spells_about(self, asset_id: str, kind: str) -> Sequence[Spell]:
+        """Return all spells of an asset and kind, also those that were taken back, in the order in which they were learnt."""
+        return tuple(self._by_asset.get((kind, asset_id), ()))
+
+    def labels_ever(self, scheme: str) -> tuple[str, ...]:
+        """Return every label of a scheme, sorted, whenever it was learnt; a Numerai ticker also where it is a ticker's.
+
+        Examples
+        --------
+        >>> AssetBook((Spell(AssetId("A1"), "ticker", "FB", country="US"),)).labels_ever("numerai_ticker")
+        ('FB US',)
+        """
+        found = {value for kind, value in self._by_value if kind == scheme}
+        if scheme == NUMERAI_TICKER:
+            for (kind, value), spells in self._by_value.items():
+                if kind == TICKER:
+                    found |= {f"{value} {country}" for s in spells for country in self._countries(s)}
+        return tuple(sorted(found))
+
+    def words(self, asset_ids: Sequence[str] | StrArray) -> AssetWords:
+        """Return every change of what the book says of assets, in the order of the axis ``asset_ids``; empty text for no asset.
+
+        Of an asset with a spell of a kind, however late, the book speaks at all times: before that it says that nothing is
+        known. Of one without any it is silent, and whoever holds a snapshot may go on using it.
+
+        Examples
+        --------
+        >>> spell = Spell(AssetId("A"), "sector", "Energy", date(2016, 1, 1), known_at=datetime(2016, 3, 1, tzinfo=UTC))
+        >>> words = AssetBook((spell,)).words(["A", "B"])
+        >>> words.known_at.astype("datetime64[D]").tolist()[1].isoformat(), words.values.tolist()
+        ('2016-03-01', ['', 'Energy'])
+        """
+        found = [
+            (to_datetime64(instant), column, place, value)
+            for place, asset_id in enumerate(asset_ids)
+            for column, name in enumerate(COLUMNS)
+            for instant, value in _changes(self.spells_about(str(asset_id), _KIND_OF[name]))
+        ]
+        if not found:
+            return AssetWords.none()
+        known_at, columns, assets, values = zip(*sorted(found, key=lambda change: change[:3]), strict=True)
+        return AssetWords(np.array(known_at), np.array(columns), np.array(assets), np.array(values, dtype=np.str_))
+
+    def _countries(self, spell: Spell) -> set[str]:
+        """Return the countries under which a ticker may be asked for."""
+        return {spell.country} if spell.country else {s.value for s in self.spells_about(spell.asset_id, COUNTRY)}
+
     def _values(self, asset_ids: Sequence[str] | StrArray, kind: str, on: date, known: datetime, default: str) -> StrArray:
         _refuse_naive(known)
         out = []
         for asset_id in asset_ids:
-            spells = _current(self._by_asset.get((kind, str(asset_id)), ()), known)
+            spells = current_spells(self._by_asset.get((kind, str(asset_id)), ()), known)
             out.append(min((s.value for s in spells if s.holds(on)), default=default))
         return readonly(np.array(out, dtype=np.str_))
 
     def _spells_of(self, label: str, scheme: str, on: date, known: datetime) -> list[Spell]:
-        spells = _current(self._by_value.get((scheme, label), ()), known)
+        spells = current_spells(self._by_value.get((scheme, label), ()), known)
         if spells or scheme != NUMERAI_TICKER or " " not in label:
             return spells
         symbol, country = label.rsplit(" ", 1)
-        tickers = _current(self._by_value.get((TICKER, symbol), ()), known)
+        tickers = current_spells(self._by_value.get((TICKER, symbol), ()), known)
         return [s for s in tickers if country == (s.country or self.attribute([s.asset_id], COUNTRY, on, known)[0])]
 
 
@@ -217,9 +272,26 @@ def _refuse_naive(known: datetime) -> None:
         raise InputRejected(Code.DATE_INVALID, f"The instant {known.isoformat()} has no time zone.")
 
 
-def _current(spells: Iterable[Spell], known: datetime) -> list[Spell]:
-    """Spells as known at an instant: of each key the last one learnt. ``spells`` are ordered by ``known_at``."""
+def current_spells(spells: Iterable[Spell], known: datetime) -> list[Spell]:
+    """Return spells as known at an instant: of each key the last one learnt. ``spells`` are ordered by ``known_at``."""
     return list({s.key: s for s in spells if s.known_at <= known}.values())
+
+
+def _changes(spells: Sequence[Spell]) -> list[tuple[datetime, str]]:
+    """Return each instant at which what holds on its own date, by what is known then, changes; the first is the beginning."""
+    days = {day for s in spells for day in (s.valid_from, s.valid_to) if ALWAYS < day < FOREVER}
+    instants = sorted({KNOWN_ALWAYS, *(s.known_at for s in spells), *map(_midnight, days)}) if spells else []
+    found: list[tuple[datetime, str]] = []
+    for instant in instants:
+        on = instant.astimezone(UTC).date()
+        value = min((s.value for s in current_spells(spells, instant) if s.holds(on)), default="")
+        if not found or found[-1][1] != value:
+            found.append((instant, value))
+    return found
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _finding(position: int, label: str, scheme: str, on: date, spells: list[Spell], assets: list[AssetId]) -> Finding:
@@ -245,7 +317,7 @@ def _repeated(spells: Iterable[Spell]) -> Iterable[tuple[Spell, Spell]]:
 
 def _overlaps(spells: Iterable[Spell]) -> Iterable[tuple[Spell, Spell]]:
     """Pairs of spells that cover a date together, by all that was ever learnt."""
-    final = sorted(_current(spells, KNOWN_AT_LAST), key=lambda s: (s.valid_from, s.row))
+    final = sorted(current_spells(spells, KNOWN_AT_LAST), key=lambda s: (s.valid_from, s.row))
     for i, spell in enumerate(final):
         for other in final[i + 1 :]:
             if other.valid_from >= spell.valid_to:

@@ -8,7 +8,8 @@ refused:
    Rows learnt by the cut stay as they are, the later ones are edited.
 2. Fields named ``delisting_…`` are one event an asset. One that was not known at the cut is edited.
 3. Instants, calendars and :data:`KNOWN_AHEAD` are published before they come: cut off where rows are, kept otherwise.
-4. :data:`UNDATED` is a snapshot that says of no cell when it was learnt. It stays, and so nothing can be found out about it.
+4. :data:`UNDATED`, where no ``known_at`` stands beside it, is a snapshot that says of no cell when it was learnt. It stays, and
+   so nothing can be found out about it.
 5. Any other array has no rule, which is an error: a field that nobody edits is a field that nobody checks.
 
 ==========  ==========================================================================================================
@@ -132,7 +133,8 @@ def edit_before(panel: PointInTimePanel, cut: datetime, rng: np.random.Generator
 
 def _edited(record: Any, change: _Change, rows: BoolArray | None = None) -> Any:
     """Return a copy of a dataclass with every field edited by its rule; ``rows`` are those of the record that holds it."""
-    if hasattr(record, CLOCK):
+    dated = hasattr(record, CLOCK)
+    if dated:
         rows = change.rows(getattr(record, CLOCK))
     changed = {}
     for f in fields(record):
@@ -140,7 +142,9 @@ def _edited(record: Any, change: _Change, rows: BoolArray | None = None) -> Any:
         if f.init and f.name.startswith(EVENT) and value is not None:
             changed[f.name] = _event(record, f.name, change)
         elif f.init:
-            changed[f.name] = _value(f"{type(record).__name__}.{f.name}", value, rows, change)
+            name = f"{type(record).__name__}.{f.name}"
+            snapshot = f.name in UNDATED and not dated and isinstance(value, np.ndarray)
+            changed[f.name] = value if snapshot else _value(name, value, rows, change)
     return replace(record, **changed)
 
 
@@ -155,14 +159,11 @@ def _value(name: str, value: Any, rows: BoolArray | None, change: _Change) -> An
 
 
 def _array(name: str, values: Array, rows: BoolArray | None, change: _Change) -> Array:
-    short = name.rpartition(".")[2]
-    if short in UNDATED:
-        return values
     if rows is None or values.shape[:1] != rows.shape:
         raise _no_rule(name)
     if change.edit is Edit.TRUNCATE:
         return values[~rows]
-    if short in KNOWN_AHEAD or values.dtype.kind == "M":
+    if name.rpartition(".")[2] in KNOWN_AHEAD or values.dtype.kind == "M":
         return values
     return _rows(name, values, rows, change)
 

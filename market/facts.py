@@ -8,9 +8,11 @@ for another source, not for a guess.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
+from crowdalpha.canonical import Plain
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, InvariantBroken
 from market.arrays import DateArray, FloatArray, StrArray, readonly
@@ -50,6 +52,11 @@ class DatedFacts:
         if undated:
             raise InputRejected(Code.DATE_INVALID, f"{undated} numbers have no date, or no instant at which they were learnt.")
 
+    def plain(self) -> Plain:
+        """Return the statements as canonical values: days, microseconds, and numbers in hexadecimal."""
+        numbers = [float(value).hex() for value in self.values]
+        return [self.asset_ids.tolist(), *(a.astype("<i8").tolist() for a in (self.dates, self.known_at)), numbers]
+
     def at(self, asset_ids: StrArray, known: np.datetime64) -> tuple[FloatArray, DateArray]:
         """Return the last number of each asset that was known at an instant, and the date that it is about.
 
@@ -85,3 +92,33 @@ class DatedFacts:
             found = names[place] == asset_ids
             values[found], dates[found] = self.values[last[place[found]]], self.dates[last[place[found]]]
         return readonly(values), readonly(dates)
+
+    def by_row(self, asset_ids: StrArray, known_at: DateArray, values: FloatArray) -> FloatArray:
+        """Return for every row of a panel what :meth:`at` would say at its instant, (t, n); row t depends on rows up to t.
+
+        Parameters
+        ----------
+        asset_ids : (n,) str
+            Sorted.
+        known_at : (t,) datetime64
+            The rows' instants, ascending.
+        values : (r,) float64
+            What is to stand for each statement, such as its number on another basis.
+        """
+        n = asset_ids.shape[0]
+        place = np.searchsorted(asset_ids, self.asset_ids).clip(max=n - 1)
+        usable_at = np.maximum(self.known_at, self.dates.astype(self.known_at.dtype))
+        row = np.searchsorted(known_at, usable_at)
+        told = np.flatnonzero((asset_ids[place] == self.asset_ids) & (row < known_at.shape[0]))
+        told = told[np.lexsort((self.known_at[told], self.dates[told], row[told]))]
+        out = np.full((known_at.shape[0], n), np.nan)
+        newest, current = np.full(n, np.datetime64("NaT", "D")), np.full(n, np.nan)
+        heads = np.flatnonzero(np.diff(row[told], prepend=-1))
+        for lo, hi in pairwise([*heads.tolist(), told.shape[0]]):
+            for i in told[lo:hi].tolist():
+                at = place[i]
+                if not self.dates[i] < newest[at]:  # nothing is before NaT: the first statement is always news
+                    newest[at], current[at] = self.dates[i], values[i]
+            until = row[told[hi]] if hi < told.shape[0] else known_at.shape[0]
+            out[row[told[lo]] : until] = current
+        return out

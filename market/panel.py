@@ -14,6 +14,9 @@ somebody read.
    because row t of each depends on rows up to t only; whatever would not be causal in that sense is computed on the view.
 4. A delisting is an event of one row (``delisting_index``) with a return of its own. A view knows it once that row is visible
    and the event was learnt; before, the asset looks like any other.
+5. Tickers, sectors, countries and currencies that a ticker map dates are changes in the order of time
+   (:mod:`market.assettable`): a view's table of assets shows those known at its instant. What no map dates is a snapshot, the
+   same in all views. Share counts that have dates are used from then on (:mod:`market.facts`), carried over the splits since.
 
 Prices are carried over sessions without a trade: the return is 0 there and jumps at the next trade; :attr:`PanelView.traded`
 tells the truth. The delisting return is not part of the return arrays: who holds the asset books it on that session.
@@ -24,68 +27,29 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 
 from crowdalpha.canonical import canonical_bytes
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, InvariantBroken
-from market.arrays import BoolArray, DateArray, FloatArray, IntArray, StrArray, readonly
+from market.arrays import BoolArray, DateArray, FloatArray, IntArray, readonly
+from market.assettable import UNKNOWN, AssetTable, AssetWords
 from market.calendars import SessionCalendar, to_date, to_datetime64
+from market.facts import DatedFacts
 from market.quotes import Derived, Quotes
 from market.revisions import Revisions
+
+__all__ = ["NOT_DELISTED", "UNKNOWN", "AssetTable", "PanelView", "PointInTimePanel"]
+
+_State = TypeVar("_State")
 
 NOT_DELISTED = -1
 """``delisting_index`` of an asset without a known delisting."""
 
-UNKNOWN = "unknown"
-"""Sector, country, exchange or currency of an asset that nothing places."""
-
 STATES_KEPT = 2
 """States of the quotes kept beside the first one: a replay moves forward, and looks back to the rounds that it resolves."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class AssetTable:
-    """What the assets are, in the order of every asset axis.
-
-    Attributes
-    ----------
-    asset_ids : (n,) str
-        Stable identities, sorted, without repetition.
-    tickers : (n,) str
-        The vendor's labels.
-    sectors, countries : (n,) str
-        ``unknown`` where nothing is known.
-    exchanges : (n,) str
-        ISO 10383 code of where each is listed, one of the panel's.
-    currencies : (n,) str
-        ISO 4217 code of its prices; ``unknown`` where nothing is known.
-    shares : (n,) float64
-        Shares outstanding on the price basis of the panel's ``close`` (for a raw basis: before the first split of the
-        panel's ``splits``); NaN where unknown.
-    """
-
-    asset_ids: StrArray
-    tickers: StrArray
-    sectors: StrArray
-    countries: StrArray
-    exchanges: StrArray
-    currencies: StrArray
-    shares: FloatArray
-
-    def __post_init__(self) -> None:
-        columns = [getattr(self, f.name) for f in fields(self)]
-        if len({c.shape for c in columns}) != 1 or self.asset_ids.ndim != 1:
-            raise InvariantBroken(Code.INTERNAL, "The columns of an asset table differ in length.")
-        if (self.asset_ids[1:] <= self.asset_ids[:-1]).any():
-            raise InvariantBroken(Code.INTERNAL, "The asset ids are not sorted, or repeat.")
-        for column in columns:
-            readonly(column)
-
-    def __len__(self) -> int:
-        """Return the number of assets."""
-        return int(self.asset_ids.shape[0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +61,7 @@ class PanelView:
     instant : datetime
         Aware UTC.
     assets : AssetTable
-        All assets of the panel, also those not listed yet.
+        All assets of the panel, also those not listed yet, as they were known.
     calendar : SessionCalendar
         The exchanges' sessions, which are known ahead.
     sessions : (T,) datetime64[D]
@@ -231,6 +195,10 @@ class PointInTimePanel:
         None where all exchanges trade on all rows.
     fx : (T, n) float64 or None
         Value of one unit of each asset's currency in the fund's; None where all are the fund's own.
+    words : AssetWords
+        Changes of tickers, sectors, countries and currencies; :attr:`assets` holds what no change speaks of.
+    share_counts : DatedFacts or None
+        Shares outstanding, each count as of its date, before later splits.
     notes : mapping of str to int
         What was counted while the panel was built, such as rows left out.
 
@@ -254,8 +222,11 @@ class PointInTimePanel:
     delisting_known_at: DateArray | None = None
     trading: BoolArray | None = None
     fx: FloatArray | None = None
+    words: AssetWords = field(default_factory=AssetWords.none)
+    share_counts: DatedFacts | None = None
     notes: Mapping[str, int] = field(default_factory=dict)
     _states: dict[int, tuple[Quotes, Derived]] = field(init=False, repr=False)
+    _tables: dict[int, AssetTable] = field(init=False, repr=False)
     _exchanges: tuple[tuple[str, ...], IntArray, BoolArray] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -268,7 +239,8 @@ class PointInTimePanel:
                 readonly(array)
         object.__setattr__(self, "notes", MappingProxyType(dict(self.notes)))
         object.__setattr__(self, "_exchanges", (tuple(names.tolist()), readonly(index.astype(np.int64)), trading))
-        object.__setattr__(self, "_states", {0: (self.quotes, Derived(self.quotes, self.assets.shares, self.fx))})
+        object.__setattr__(self, "_states", {0: (self.quotes, Derived(self.quotes, self._shares, self.fx))})
+        object.__setattr__(self, "_tables", {0: self.assets})
 
     def _check(self, trading: BoolArray, exchanges: int) -> None:
         shape = (self.sessions.shape[0], len(self.assets))
@@ -286,6 +258,8 @@ class PointInTimePanel:
             raise InvariantBroken(Code.INTERNAL, "A delisting names no session of the panel, or lacks its return.")
         if len(self.revisions) and (self.revisions.rows.max() >= shape[0] or self.revisions.assets.max() >= shape[1]):
             raise InvariantBroken(Code.INTERNAL, "A revision is of a cell that the panel does not have.")
+        if len(self.words) and self.words.assets.max() >= shape[1]:
+            raise InvariantBroken(Code.INTERNAL, "A word is about an asset that the panel does not have.")
 
     @property
     def close(self) -> FloatArray:
@@ -325,7 +299,7 @@ class PointInTimePanel:
             ``date_outside_panel`` when nothing was known yet.
         """
         at = to_datetime64(instant)
-        count, revised, _ = self.knowledge_at(instant)
+        count, revised, _, told = self.knowledge_at(instant)
         if count == 0:
             raise InputRejected(Code.DATE_OUTSIDE_PANEL, f"The panel knows nothing before {instant.isoformat()}.")
         quotes, derived = self._state(revised)
@@ -335,7 +309,7 @@ class PointInTimePanel:
         names, index, trading = self._exchanges
         return PanelView(
             instant=instant,
-            assets=self.assets,
+            assets=self._table(told),
             calendar=self.calendar,
             sessions=self.sessions[:count],
             known_at=self.known_at[:count],
@@ -351,26 +325,47 @@ class PointInTimePanel:
             _derived=derived,
         )
 
-    def knowledge_at(self, instant: datetime) -> tuple[int, int, int]:
-        """Return how many rows, revisions and delistings were known at ``instant``.
+    def knowledge_at(self, instant: datetime) -> tuple[int, int, int, int]:
+        """Return how many rows, revisions, delistings and words about assets were known at ``instant``.
 
-        All three only grow, so two instants with the same numbers have views of the same bytes.
+        All four only grow, so two instants with the same numbers have views of the same bytes.
         """
         at = to_datetime64(instant)
         learnt = self.delisting_known_at
         gone = 0 if learnt is None else int(np.count_nonzero(learnt <= at))
-        return int(np.searchsorted(self.known_at, at, side="right")), self.revisions.known_by(at), gone
+        rows = int(np.searchsorted(self.known_at, at, side="right"))
+        return rows, self.revisions.known_by(at), gone, self.words.known_by(at)
 
     def _state(self, revised: int) -> tuple[Quotes, Derived]:
         """Return quotes with so many revisions applied, and what follows from them."""
         found = self._states.get(revised)
         if found is None:
             quotes = self.revisions.apply(self.quotes, revised)
-            found = quotes, Derived(quotes, self.assets.shares, self.fx)
+            found = quotes, Derived(quotes, self._shares, self.fx)
             # One assignment: a thread that reads meanwhile sees the former states or these.
-            late = [item for item in self._states.items() if item[0] != 0][-(STATES_KEPT - 1) :]
-            object.__setattr__(self, "_states", {0: self._states[0], **dict(late), revised: found})
+            object.__setattr__(self, "_states", {**_latest(self._states), revised: found})
         return found
+
+    def _table(self, count: int) -> AssetTable:
+        """Return what the assets are by the snapshot and the first ``count`` words."""
+        found = self._tables.get(count)
+        if found is None:
+            found = self.words.applied(self.assets, count)
+            object.__setattr__(self, "_tables", {**_latest(self._tables), count: found})
+        return found
+
+    def _shares(self, grown: FloatArray | None) -> FloatArray:
+        """Return shares before the first split, (n,) or by row; ``grown`` is what one share has become by splits."""
+        counts, ids = self.share_counts, self.assets.asset_ids
+        if counts is None:
+            return self.assets.shares
+        values = counts.values
+        if grown is not None:
+            place = np.searchsorted(ids, counts.asset_ids).clip(max=len(ids) - 1)
+            row = np.searchsorted(self.sessions, counts.dates, side="right") - 1
+            values = np.where(row >= 0, values / grown[row.clip(min=0), place], values)
+        static = self.assets.shares
+        return np.where(np.isnan(static), counts.by_row(ids, self.known_at, values), static)
 
     def with_flags(self, flags: Iterable[str]) -> "PointInTimePanel":
         """Return the same panel with ``flags`` added to what a report must say of it."""
@@ -397,7 +392,17 @@ class PointInTimePanel:
         late = (r.known_at, r.field_index, r.rows, r.assets)
         for whole in (self.sessions, self.known_at, self.delisting_index, self.delisting_known_at, self._exchanges[2], *late):
             digest.update(b"none" if whole is None else np.ascontiguousarray(whole.astype("<i8")).data)
+        if len(self.words):
+            digest.update(canonical_bytes(self.words.plain()))
+        if self.share_counts is not None:
+            digest.update(canonical_bytes(self.share_counts.plain()))
         return digest.hexdigest()
+
+
+def _latest(states: Mapping[int, _State]) -> dict[int, _State]:
+    """Return the first state and the few that were made last."""
+    late = [item for item in states.items() if item[0] != 0][-(STATES_KEPT - 1) :]
+    return {0: states[0], **dict(late)}
 
 
 def _row_of(sessions: DateArray, session: date) -> int:

@@ -44,6 +44,8 @@ SPLIT_COLUMN = "split"
 DELISTING_COLUMNS = ("delisted_on", "delisting_return")
 """Optional columns of the metadata: the session (ISO text, empty for none) that books the return, and that return."""
 
+AS_OF = "as_of"
+"""Optional column of the metadata: the date of the share count. A count that has one says nothing of the time before it."""
 
 PART_ROWS = 1 << 20
 """Rows of a long table that are turned into numbers at a time."""
@@ -213,16 +215,20 @@ class About(NamedTuple):
 def facts_by_ticker(meta: Any, tickers: StrArray) -> dict[str, About]:
     """The row of each ticker.
 
-    A ticker may be listed in several countries: then the row of the country that most of the panel's tickers have is meant.
+    A ticker may be listed in several countries: then the row of the country that most of the panel's tickers have is meant. A
+    share count with a date is none of a snapshot and is left out.
     """
     import pyarrow as pa
 
-    table = _as_table(meta, META_COLUMNS, DELISTING_COLUMNS, Code.META_UNREADABLE, "metadata")
+    table = _as_table(meta, META_COLUMNS, (*DELISTING_COLUMNS, AS_OF), Code.META_UNREADABLE, "metadata")
     dated = all(name in table.column_names for name in DELISTING_COLUMNS)
     words = [*META_COLUMNS[:3], *(DELISTING_COLUMNS[:1] if dated else ())]
     numbers = [META_COLUMNS[3], *(DELISTING_COLUMNS[1:] if dated else ())]
     text = {name: _column(table, name, pa.string(), Code.META_UNREADABLE).to_pylist() for name in words}
     value = {name: _numbers(_column(table, name, pa.float64(), Code.META_UNREADABLE)).tolist() for name in numbers}
+    if AS_OF in table.column_names:
+        undated = np.array(table.column(AS_OF).is_null().to_pylist(), dtype=np.bool_)
+        value["shares_out_approx"] = np.where(undated, value["shares_out_approx"], np.nan).tolist()
     known = set(tickers.tolist())
     rows = [i for i, ticker in enumerate(text["ticker"]) if ticker in known]
     countries = [text["listing_country"][i] or UNKNOWN for i in rows]
@@ -333,7 +339,7 @@ def build_panel(
         splits and dividends) or dividend, and optionally split. One row for each asset and session, in any order.
     meta : pyarrow.Table or pandas.DataFrame, optional
         Columns ticker, sector, listing_country, shares_out_approx: an undated snapshot; and optionally delisted_on,
-        delisting_return.
+        delisting_return. Share counts beside a column as_of are left out.
     calendar : SessionCalendar
         Must cover every date of ``prices``; rounds need it to reach further.
     vendor_delay_minutes : int

@@ -96,21 +96,26 @@ def carried(prices: FloatArray) -> FloatArray:
     return np.take_along_axis(prices, last, axis=0)
 
 
+SharesOf = Callable[[FloatArray | None], FloatArray]
+"""Shares outstanding before the first split, from what one share has become by splits."""
+
+
 class Derived:
     """Arrays that follow from a panel's quotes, computed when first asked for; each (T, n) and causal in t.
 
     Parameters
     ----------
     quotes : Quotes
-    shares : (n,) float64
-        Shares outstanding before the first split of the quotes.
+    shares : callable
+        Given what one share of the first session has become by splits on each (T, n), or None, returns the shares outstanding
+        before the first split, (n,) or by row (T, n); then row t depends on rows up to t.
     fx : (T, n) float64 or None
         Value of one unit of each asset's currency in the fund's; None where all are the fund's own.
     """
 
     __slots__ = ("_cache", "_fx", "_quotes", "_shares")
 
-    def __init__(self, quotes: Quotes, shares: FloatArray, fx: FloatArray | None) -> None:
+    def __init__(self, quotes: Quotes, shares: SharesOf, fx: FloatArray | None) -> None:
         self._quotes, self._shares, self._fx = quotes, shares, fx
         self._cache: dict[str, Any] = {}
 
@@ -212,7 +217,7 @@ class Derived:
         """Shares × last price in the fund's currency; a split moves both at once."""
 
         def compute() -> FloatArray:
-            cap = self._value * self._shares
+            cap = self._value * self._shares(self._shares_grown)
             return cap if self._fx is None else cap * self._fx
 
         out: FloatArray = self._once("market_cap", compute)

@@ -36,8 +36,8 @@ MONDAY_OFFSET_DAYS = 3
 REACH_MARGIN_DAYS = 21
 """Longer than any gap between sessions and than the week that a base session has to be known in."""
 
-Knowledge = tuple[int, int, int]
-"""How many rows, revisions and delistings were known."""
+Knowledge = tuple[int, int, int, int]
+"""How many rows, revisions, delistings and words about assets were known."""
 
 
 def reach_days(sessions: int) -> int:

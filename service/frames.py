@@ -1,11 +1,12 @@
 """What a round froze at its opening and at its close, as files: the one place that knows their names and layouts.
 
 At opening: ``universe`` (asset ids and the labels that files are matched with), ``exposures``, ``weights_v`` and
-``neutralizers`` (sample weights, and the condensed basis made with them), ``sessions`` (where assets trade and each exchange's
-s₀) unless all trade on the exchange that the rounds keep to, and for the classic tournament ``live`` (the era's table).
-At close: ``models`` (their order), ``weights``, ``metamodel`` (its two vectors)
-and ``prepared`` (what the daily scores need, see :mod:`signals.prepared`): a manifest that names an array each by its hash,
-among them the ranks of all models in two bytes a value. Each is a content-addressed blob; the round's rows name the hashes,
+``neutralizers`` (sample weights, and the condensed basis made with them), ``labels`` (what identifiers of other schemes stand
+for) where the home has a ticker map, ``sessions`` (where assets trade and each exchange's s₀) unless all trade on the exchange
+that the rounds keep to, and for the classic tournament ``live`` (the era's table). At close: ``models`` (their order),
+``weights``, ``metamodel`` (its two vectors) and ``prepared`` (what the daily scores need, see :mod:`signals.prepared`): a
+manifest that names an array each by its hash, among them the ranks of all models in two bytes a value. Each is a
+content-addressed blob; the round's rows name the hashes,
 and whatever is read is checked against its hash.
 """
 
@@ -13,6 +14,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 import numpy as np
 from sqlalchemy import Connection
@@ -25,9 +27,13 @@ from market.arrays import FloatArray, StrArray
 from market.neutralizers import neutralizers_of
 from service.blobs import Blobs
 from service.store import rounds
+from signals.labels import NO_SCHEMES, LabelScheme
 from signals.prepared import PreparedRound
 
 PREPARED_FORMAT = 1
+
+SCHEMES_KEPT = 2
+"""Rounds whose frozen labels stay read: the one that takes files, and its predecessor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +155,24 @@ def _sessions(blobs: Blobs, sha: str) -> RoundSessions:
 def get_labels(connection: Connection, blobs: Blobs, key: RoundKey) -> tuple[str, ...]:
     """Return the labels of round ``key`` alone: all that an upload is judged by."""
     return tuple(json.loads(blobs.get(_need(rounds.artifacts(connection, key), "universe", key)))["labels"])
+
+
+def put_schemes(blobs: Blobs, schemes: Mapping[str, LabelScheme]) -> dict[str, str]:
+    """Write what identifiers stand for in a round; return the file's hash by artifact name, none where there is nothing."""
+    if not schemes:
+        return {}
+    return {"labels": blobs.put(canonical_bytes({name: scheme.plain() for name, scheme in schemes.items()}))}
+
+
+def get_schemes(connection: Connection, blobs: Blobs, key: RoundKey) -> Mapping[str, LabelScheme]:
+    """Read back what :func:`put_schemes` wrote for round ``key``; empty for a round that froze no ticker map."""
+    sha = rounds.artifacts(connection, key).get("labels")
+    return NO_SCHEMES if sha is None else _schemes(blobs.get(sha))
+
+
+@lru_cache(maxsize=SCHEMES_KEPT)
+def _schemes(data: bytes) -> Mapping[str, LabelScheme]:
+    return {name: LabelScheme.from_plain(plain) for name, plain in json.loads(data).items()}
 
 
 def put_book(blobs: Blobs, book: ClosedBook) -> dict[str, str]:

@@ -1,10 +1,12 @@
 """The panel of a home's stored market data: all datasets together, on the joint calendar of their exchanges.
 
 1. Read the price files of the years asked for, the events, and the newest table of assets of each dataset.
-2. The assets of all datasets, sorted, are the panel's. A ticker that two datasets use is told apart by its country.
-3. :func:`market.assemble.assemble` puts rows and events in their places.
-4. Where prices are in other currencies than the fund's, each row gets the rates known at its own instant.
-5. The flags of all datasets are the panel's; its price basis is the most adjusted one among theirs.
+2. Where a ticker map is kept, rows go from labels to assets (:mod:`service.assetrows`); without one a label is an asset's id.
+3. The assets of all datasets, sorted, are the panel's. An id that two datasets use is told apart by its country, or,
+   where the country does not, by the dataset.
+4. :func:`market.assemble.assemble` puts rows and events in their places.
+5. Where prices are in other currencies than the fund's, each row gets the rates known at its own instant.
+6. The flags of all datasets are the panel's; its price basis is the most adjusted one among theirs.
 """
 
 from collections.abc import Mapping
@@ -18,28 +20,20 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, Unavailable
 from market.arrays import FloatArray, IntArray, StrArray
 from market.assemble import Setting, StoredEvents, StoredRows, assemble
+from market.assets import STATIC_LOOKAHEAD, AssetBook
+from market.assettable import AssetWords
 from market.batch import PRICE_BASES, RAW
 from market.calendars import SessionCalendar, joint_calendar, session_calendar, to_date
 from market.delistings import PERFORMANCE_RETURN
+from market.facts import DatedFacts
 from market.panel import UNKNOWN, AssetTable, PointInTimePanel
-from service.pricestore import NUMBERS, PriceStore, days, events_of, floats, instants
+from market.tickermap import parse_ticker_map
+from service.assetrows import UNMAPPED_FLAG, LoadedRows, StoredCounts, on_assets
+from service.pricestore import NUMBERS, PriceStore, days, events_of, floats, give_memory_back, instants
 from service.vendors.rates import parse_rates
 
 CALENDAR_MARGIN_DAYS = 120
 """How far the calendar reaches beyond the last price: a round resolves 22 sessions after it opens, and one more opens then."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Loaded:
-    """A dataset's rows as columns; ``codes`` point into ``labels``, which are sorted."""
-
-    about: Mapping[str, Any]
-    flags: frozenset[str]
-    labels: StrArray
-    codes: IntArray
-    rows: StoredRows
-    events: StoredEvents
-    facts: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +76,25 @@ def stored_panel(
     InvariantBroken
         ``blob_broken`` for a file that is gone or was changed.
     """
+    data = store.ticker_map()
+    return mapped_panel(store, None if data is None else AssetBook(parse_ticker_map(data)), rules, first, last)
+
+
+def mapped_panel(
+    store: PriceStore,
+    book: AssetBook | None,
+    rules: PanelRules | None = None,
+    first: date | None = None,
+    last: date | None = None,
+) -> PointInTimePanel:
+    """Return the panel as :func:`stored_panel` does, by another ticker map than the kept one, or by none."""
     rules = rules or PanelRules()
     kept = store.manifest()["datasets"]
     loaded = [found for name in sorted(kept) if (found := _load(store, name, kept[name], (first, last))) is not None]
     if not loaded:
         raise Unavailable(Code.PRICES_MISSING, "This home holds no prices yet: run `crowdalpha data ingest`.")
+    if book is not None:
+        loaded = [on_assets(one, book) for one in loaded]
     assets, places = _assets(loaded)
     rows = _joined_rows(loaded, places)
     events = _joined_events(loaded, places)
@@ -99,8 +107,40 @@ def stored_panel(
         flags=frozenset().union(*(one.flags for one in loaded)),
         delisting_performance_return=rules.delisting_performance_return,
     )
-    panel = assemble(rows, events, assets, setting)
+    panel = replace(assemble(rows, events, assets, setting), share_counts=_share_counts(loaded, places, assets))
+    if book is not None:
+        panel = _with_words(panel, book, loaded, places)
     return _in_fund_currency(panel, store, rules)
+
+
+def _with_words(panel: PointInTimePanel, book: AssetBook, loaded: list[LoadedRows], places: list[IntArray]) -> PointInTimePanel:
+    """Add what the map dates about the assets, and its flags; a snapshot that it leaves nothing of is flagged no more."""
+    ids = np.full(len(panel.assets), "", dtype=object)
+    for one, at in zip(loaded, places, strict=True):
+        ids[at] = one.labels
+    words = book.words(ids.tolist())
+    flags = panel.flags - ({STATIC_LOOKAHEAD} if _is_dated(panel.assets, words) else set())
+    labels, rows = (sum(one.unmapped[i] for one in loaded) for i in (0, 1))
+    notes = {**panel.notes, "labels_unmapped": labels, "rows_unmapped": rows}
+    return replace(panel, words=words, flags=flags | book.flags | ({UNMAPPED_FLAG} if labels else set()), notes=notes)
+
+
+def _is_dated(assets: AssetTable, words: AssetWords) -> bool:
+    """Tell whether nothing is taken from a snapshot: each word that is known is dated, and no share count is undated."""
+    if np.isfinite(assets.shares).any():
+        return False
+    lacking = {name: getattr(assets, name) != UNKNOWN for name in ("sectors", "countries")}
+    for name, static in lacking.items():
+        static[words.latest(name, len(words))[0]] = False
+    return not any(static.any() for static in lacking.values())
+
+
+def _share_counts(loaded: list[LoadedRows], places: list[IntArray], assets: AssetTable) -> DatedFacts | None:
+    if not any(len(one.counts.assets) for one in loaded):
+        return None
+    at = np.concatenate([place[one.counts.assets] for one, place in zip(loaded, places, strict=True)])
+    columns = (np.concatenate([getattr(one.counts, name) for one in loaded]) for name in ("dates", "known_at", "values"))
+    return DatedFacts(assets.asset_ids[at], *columns)
 
 
 def _in_fund_currency(panel: PointInTimePanel, store: PriceStore, rules: PanelRules) -> PointInTimePanel:
@@ -127,18 +167,24 @@ def _in_fund_currency(panel: PointInTimePanel, store: PriceStore, rules: PanelRu
 
 def _load(
     store: PriceStore, name: str, entry: Mapping[str, Any], dates_wanted: tuple[date | None, date | None]
-) -> _Loaded | None:
+) -> LoadedRows | None:
     table = store.prices(name, *dates_wanted)
     if table is None:
         return None
     column = table.column("asset").combine_chunks()
     labels, order = np.unique(np.asarray(column.dictionary.to_pylist(), dtype=np.str_), return_inverse=True)
     codes = order.astype(np.int64)[column.indices.to_numpy()]
-    values = {n: floats(table, n) for n in NUMBERS if n in table.column_names}
-    rows = StoredRows(codes, days(table), instants(table), values)
+    dates, known_at, values = days(table), instants(table), {}
+    for number in NUMBERS:  # each column in one piece, and its pieces let go before the next: half of the memory at the peak
+        if number in table.column_names:
+            values[number] = floats(table, number)
+            table = table.drop_columns([number])
+    rows = StoredRows(codes, dates, known_at, values)
+    del table, column
+    give_memory_back()
     flags = frozenset(entry["flags"]) | ({"adjusted_prices"} if entry["about"]["price_basis"] != RAW else set())
-    facts = _facts(store, name)
-    return _Loaded(entry["about"], flags, labels, codes, rows, _events(store, name, labels), facts)
+    facts, counts = _facts(store, name, labels)
+    return LoadedRows(name, entry["about"], flags, labels, rows, _events(store, name, labels), counts, facts)
 
 
 def _events(store: PriceStore, name: str, labels: StrArray) -> StoredEvents:
@@ -150,16 +196,28 @@ def _events(store: PriceStore, name: str, labels: StrArray) -> StoredEvents:
     return StoredEvents(told.kinds, at[known].astype(np.int64), told.dates, told.known_at, told.values, told.reasons)
 
 
-def _facts(store: PriceStore, name: str) -> dict[str, dict[str, Any]]:
+def _facts(store: PriceStore, name: str, labels: StrArray) -> tuple[dict[str, dict[str, Any]], StoredCounts]:
+    """Return what the newest table says of each label: the snapshot, and the share counts that have dates."""
     tables = store.tables(name, "assets")
-    return {row["ticker"]: row for row in tables[-1].to_pylist()} if tables else {}
+    told = tables[-1].to_pylist() if tables else []
+    place_of = {label: i for i, label in enumerate(labels.tolist())}
+    dated = [row for row in told if row.get("as_of") is not None and row["ticker"] in place_of]
+    counts = StoredCounts(
+        np.array([place_of[row["ticker"]] for row in dated], dtype=np.int64),
+        np.array([row["as_of"] for row in dated], dtype="datetime64[D]"),
+        np.array([row["known_at"] for row in dated], dtype="datetime64[us]"),
+        np.array([row["shares_out_approx"] for row in dated], dtype=np.float64),
+    )
+    return {row["ticker"]: row for row in told if row.get("as_of") is None}, counts
 
 
-def _assets(loaded: list[_Loaded]) -> tuple[AssetTable, list[IntArray]]:
+def _assets(loaded: list[LoadedRows]) -> tuple[AssetTable, list[IntArray]]:
     """Return the assets of all datasets, and for each dataset where its labels stand among them."""
     used = [label for one in loaded for label in one.labels.tolist()]
     shared = {label for label in used if used.count(label) > 1} if len(loaded) > 1 else set()
-    ids = [[f"{x}:{one.about['country']}" if x in shared else x for x in one.labels.tolist()] for one in loaded]
+    countries = [one.about["country"] for one in loaded]
+    tags = [one.name if countries.count(country) > 1 else country for one, country in zip(loaded, countries, strict=True)]
+    ids = [[f"{x}:{tag}" if x in shared else x for x in one.labels.tolist()] for one, tag in zip(loaded, tags, strict=True)]
     everything = sorted(label for labels in ids for label in labels)
     place_of = {label: i for i, label in enumerate(everything)}
     places = [np.array([place_of[label] for label in labels], dtype=np.int64) for labels in ids]
@@ -181,24 +239,24 @@ def _assets(loaded: list[_Loaded]) -> tuple[AssetTable, list[IntArray]]:
     return table, places
 
 
-def _joined_rows(loaded: list[_Loaded], places: list[IntArray]) -> StoredRows:
+def _joined_rows(loaded: list[LoadedRows], places: list[IntArray]) -> StoredRows:
     if len(loaded) == 1:
-        return replace(loaded[0].rows, assets=places[0][loaded[0].codes])
+        return replace(loaded[0].rows, assets=places[0][loaded[0].rows.assets])
     names = {name for one in loaded for name in one.rows.values}
 
     def column(name: str) -> FloatArray:
-        missing = [one.rows.values.get(name, np.full(len(one.codes), np.nan)) for one in loaded]
+        missing = [one.rows.values.get(name, np.full(len(one.rows.assets), np.nan)) for one in loaded]
         return np.concatenate(missing)
 
     return StoredRows(
-        assets=np.concatenate([at[one.codes] for one, at in zip(loaded, places, strict=True)]),
+        assets=np.concatenate([at[one.rows.assets] for one, at in zip(loaded, places, strict=True)]),
         dates=np.concatenate([one.rows.dates for one in loaded]),
         known_at=np.concatenate([one.rows.known_at for one in loaded]),
         values={name: column(name) for name in names},
     )
 
 
-def _joined_events(loaded: list[_Loaded], places: list[IntArray]) -> StoredEvents:
+def _joined_events(loaded: list[LoadedRows], places: list[IntArray]) -> StoredEvents:
     return StoredEvents(
         kinds=np.concatenate([one.events.kinds for one in loaded]),
         assets=np.concatenate([at[one.events.assets] for one, at in zip(loaded, places, strict=True)]),
@@ -209,7 +267,7 @@ def _joined_events(loaded: list[_Loaded], places: list[IntArray]) -> StoredEvent
     )
 
 
-def _calendar(loaded: list[_Loaded], rows: StoredRows) -> SessionCalendar:
+def _calendar(loaded: list[LoadedRows], rows: StoredRows) -> SessionCalendar:
     first, last = to_date(rows.dates.min()), to_date(rows.dates.max()) + timedelta(days=CALENDAR_MARGIN_DAYS)
     names = sorted({one.about["exchange"] for one in loaded})
     calendars = [session_calendar(name, first, last) for name in names]

@@ -10,6 +10,7 @@
     data/market/<dataset>/trail/…             what the quality gate remembers of the last batch
     data/market/<dataset>/reports/…           what it said of each batch
     data/market/fx/…                          exchange rates, as they came
+    data/market/labels/…                      ticker maps, as they came; the newest counts
     data/market/market.lock                   held by the process that appends
 
 1. A dataset is one vendor's view of one exchange: calendar, currency, price basis and delay are the same for all its rows.
@@ -53,6 +54,9 @@ ROW_GROUP = 1 << 17
 """Rows that are read or skipped together."""
 
 NUMBERS = ("open", "high", "low", "close", "volume")
+RATES, TICKER_MAP = "fx", "labels"
+"""Folders and names in the manifest of what is kept as it came; the newest file counts."""
+
 KINDS = ("prices", "events", "quarantine", "assets", "trail", "reports")
 NEWEST_ONLY = frozenset({"assets", "trail"})
 """Of these the newest file counts; former ones stay where they are, unnamed."""
@@ -217,18 +221,32 @@ class PriceStore:
 
     def keep_rates(self, data: bytes) -> None:
         """Keep a table of exchange rates as it came, in the place of the former one; it was read before."""
-        with self._locked():
-            manifest = self.manifest()
-            sha = sha256_hex(data)
-            name = f"fx/{sha[:20]}"
-            (self.folder / "fx").mkdir(exist_ok=True)
-            write_file(self.folder / name, data, sync=self.sync)
-            manifest["fx"] = {"file": name, "sha256": sha}
-            write_file(self.folder / MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode(), sync=self.sync)
+        self._keep_whole(RATES, data)
 
     def rates(self) -> bytes | None:
         """Return the kept table of exchange rates as it came, None where there is none; raises like :meth:`prices`."""
-        entry = self.manifest().get("fx")
+        return self._whole(RATES)
+
+    def keep_ticker_map(self, data: bytes, flags: Sequence[str]) -> None:
+        """Keep a ticker map as it came, and its flags, in the place of the former one, whose file stays; it was read before."""
+        self._keep_whole(TICKER_MAP, data, {"flags": sorted(flags)})
+
+    def ticker_map(self) -> bytes | None:
+        """Return the kept ticker map as it came, None where there is none; raises like :meth:`prices`."""
+        return self._whole(TICKER_MAP)
+
+    def _keep_whole(self, kind: str, data: bytes, extra: Mapping[str, Any] | None = None) -> None:
+        with self._locked():
+            manifest = self.manifest()
+            sha = sha256_hex(data)
+            name = f"{kind}/{sha[:20]}"
+            (self.folder / kind).mkdir(exist_ok=True)
+            write_file(self.folder / name, data, sync=self.sync)
+            manifest[kind] = {"file": name, "sha256": sha, **(extra or {})}
+            write_file(self.folder / MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode(), sync=self.sync)
+
+    def _whole(self, kind: str) -> bytes | None:
+        entry = self.manifest().get(kind)
         return None if entry is None else self._checked(entry)
 
     def tables(self, name: str, kind: str) -> "list[pa.Table]":
@@ -462,3 +480,10 @@ def instants(table: "pa.Table") -> "DateArray":
     import numpy as np
 
     return np.asarray(table.column("known_at").combine_chunks().to_numpy(zero_copy_only=False)).astype("datetime64[us]")
+
+
+def give_memory_back() -> None:
+    """Return what freed tables took: Arrow keeps it otherwise, and only Arrow could use it again."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()

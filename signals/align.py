@@ -67,6 +67,11 @@ def align(ids: Sequence[str], values: FloatArray, universe_ids: Sequence[str]) -
     if len(position_of) != len(universe_ids) or len(ids) != len(values):
         raise InvariantBroken(Code.INTERNAL, "The universe names an asset twice, or labels and values differ in number.")
     positions = np.fromiter(map(position_of.get, ids, repeat(-1)), dtype=np.int64, count=len(ids))
+    return align_at(positions, ids, values, universe_ids)
+
+
+def align_at(positions: IntArray, ids: Sequence[str], values: FloatArray, universe_ids: Sequence[str]) -> Aligned:
+    """Place values on a universe as :func:`align` does, by positions (len(ids),) that are known; −1 is none."""
     known = positions >= 0
     placed = np.full(len(universe_ids), np.nan)
     placed[positions[known]] = values[known]

@@ -68,6 +68,7 @@ class _Reading:
             self.findings.shown(),
             self.findings.total,
             self.findings.refused,
+            self.columns[1 if self.value_first else 0],
         )
 
 

@@ -44,10 +44,11 @@ class FileFormat:
 
 
 SIGNALS_FORMAT = FileFormat(
-    id_columns=("numerai_ticker", "ticker", "symbol", "bloomberg_ticker", "composite_figi", "sedol"),
+    id_columns=("numerai_ticker", "ticker", "symbol", "bloomberg_ticker", "composite_figi", "sedol", "yahoo"),
     value_columns=("signal", "prediction"),
 )
-"""Signals on stocks; identifiers are the labels of the round's universe, whatever the column is called."""
+"""Signals on stocks; identifiers are the labels of the round's universe, or of the scheme that the column names where the round
+froze a ticker map (:mod:`signals.labels`)."""
 
 CLASSIC_FORMAT = FileFormat(id_columns=("id",), value_columns=("prediction", "probability"), complete=True)
 """Predictions for the obfuscated rows of the live era."""
@@ -71,6 +72,8 @@ class ParsedFile:
         How much was noticed in all.
     refused : bool
         True when at least one of all findings refuses the file.
+    id_column : str
+        Name of the column of identifiers; empty where the reading did not come as far.
     """
 
     ids: tuple[str, ...]
@@ -79,3 +82,4 @@ class ParsedFile:
     findings: tuple[Finding, ...] = ()
     findings_total: int = 0
     refused: bool = False
+    id_column: str = ""

@@ -13,6 +13,7 @@ one answers; a test compares them on mutated files.
 """
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,15 +84,16 @@ def parse_plain(data: bytes, fmt: FileFormat) -> ParsedFile | None:
     if data.translate(None, PLAIN_BYTES):
         return None
     header, _, body = data.partition(b"\n")
-    value_first = _value_first(header.decode(), fmt)
+    fields = header.decode().split(",")
+    value_first = _value_first(fields, fmt)
     if value_first is None or not body:
         return None
-    return _read_body(body if body.endswith(b"\n") else body + b"\n", value_first=value_first)
+    parsed = _read_body(body if body.endswith(b"\n") else body + b"\n", value_first=value_first)
+    return None if parsed is None else replace(parsed, id_column=fields[1 if value_first else 0])
 
 
-def _value_first(header: str, fmt: FileFormat) -> bool | None:
+def _value_first(fields: list[str], fmt: FileFormat) -> bool | None:
     """Say whether values stand in the first column; None for a header that is not exactly right."""
-    fields = header.split(",")
     if len(fields) != 2:
         return None
     if fields[0] in fmt.id_columns and fields[1] in fmt.value_columns:

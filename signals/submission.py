@@ -1,7 +1,8 @@
 """The verdict on an upload: bytes and a universe in, a validated signal or all reasons against it out.
 
 1. Read the bytes (:mod:`signals.parse`).
-2. Place the values on the round's universe (:mod:`signals.align`).
+2. Place the values on the round's universe (:mod:`signals.align`), by the scheme that the file's column names where the round
+   froze its labels (:mod:`signals.labels`).
 3. Judge identifiers and coverage. In the signals tournament a stranger among the identifiers is a notice, unless it is plainly
    a mistyped or forged one; in the classic tournament every identifier of the round must be there.
 4. Judge the values: if all are equal, there is nothing to rank.
@@ -10,7 +11,7 @@
 It does not know the clock: whether a file is on time is decided where the file is stored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,12 +20,13 @@ from crowdalpha.canonical import sha256_hex
 from crowdalpha.codes import Code
 from crowdalpha.errors import Finding
 from crowdalpha.terms import ScoringTerms
-from market.arrays import BoolArray, FloatArray, readonly
+from market.arrays import BoolArray, FloatArray, IntArray, readonly
 from market.ranks import tie_kept_rank
-from signals.align import Aligned, align
+from signals.align import Aligned, align, align_at
 from signals.constancy import is_constant
 from signals.dialect import FileFormat, ParsedFile
 from signals.findings import FindingList
+from signals.labels import NO_SCHEMES, LabelScheme
 from signals.parse import parse_csv
 
 FILL_RANK = 0.5
@@ -84,7 +86,13 @@ class Verdict:
     rows: int
 
 
-def judge(data: bytes, fmt: FileFormat, universe_ids: Sequence[str], scoring: ScoringTerms) -> Verdict:
+def judge(
+    data: bytes,
+    fmt: FileFormat,
+    universe_ids: Sequence[str],
+    scoring: ScoringTerms,
+    schemes: Mapping[str, LabelScheme] = NO_SCHEMES,
+) -> Verdict:
     r"""Judge an uploaded file.
 
     Parameters
@@ -97,6 +105,8 @@ def judge(data: bytes, fmt: FileFormat, universe_ids: Sequence[str], scoring: Sc
         Labels that the file may use, in the order of the round's frozen universe.
     scoring : ScoringTerms
         The round's terms; ``ids_min`` is the least number of valid identifiers.
+    schemes : mapping of str to LabelScheme, optional
+        What the identifiers of a column of that name stand for; those of any other column are ``universe_ids``.
 
     Returns
     -------
@@ -114,11 +124,16 @@ def judge(data: bytes, fmt: FileFormat, universe_ids: Sequence[str], scoring: Sc
     parsed = parse_csv(data, fmt)
     findings = FindingList()
     findings.include(parsed.findings, parsed.findings_total, refused=parsed.refused)
-    placed = align(parsed.ids, parsed.values, universe_ids)
+    scheme = schemes.get(parsed.id_column)
+    if scheme is None:
+        placed = align(parsed.ids, parsed.values, universe_ids)
+    else:
+        positions = _positions(parsed, scheme, findings)
+        placed = align_at(positions, parsed.ids, parsed.values, scheme.names(universe_ids))
     present = ~np.isnan(placed.values)
     known = int(present.sum())
     if parsed.ids:
-        _judge_ids(parsed, placed, fmt, universe_ids, findings)
+        _judge_ids(parsed, placed, fmt, scheme, universe_ids, findings)
         _judge_coverage(known, len(parsed.ids), scoring.ids_min, findings)
         _judge_spread(placed.values[present] if known else parsed.values, findings)
         if fmt.complete or known < scoring.ids_min:
@@ -130,16 +145,41 @@ def judge(data: bytes, fmt: FileFormat, universe_ids: Sequence[str], scoring: Sc
     return Verdict(not findings.refused, findings.shown(), signal, coverage, sha256_hex(data), findings.total, len(parsed.ids))
 
 
+def _positions(parsed: ParsedFile, scheme: LabelScheme, findings: FindingList) -> IntArray:
+    """Return the place of each identifier, −1 for none; a second one for an asset refuses the file and has none."""
+    positions = scheme.positions(parsed.ids)
+    first: dict[int, int] = {}
+    for at, position in enumerate(positions.tolist()):
+        earlier = first.setdefault(position, at)
+        if position >= 0 and earlier != at:
+            message = (
+                f"The identifier is of the asset that {parsed.ids[earlier]!r} on row {parsed.rows[earlier]} names already."
+            )
+            findings.refuse(Code.ID_DUPLICATE, message, int(parsed.rows[at]), parsed.id_column, parsed.ids[at])
+            positions[at] = -1
+    return positions
+
+
 def _judge_ids(
-    parsed: ParsedFile, placed: Aligned, fmt: FileFormat, universe_ids: Sequence[str], findings: FindingList
+    parsed: ParsedFile,
+    placed: Aligned,
+    fmt: FileFormat,
+    scheme: LabelScheme | None,
+    universe_ids: Sequence[str],
+    findings: FindingList,
 ) -> None:
     if fmt.complete:
         _judge_complete(parsed, placed, findings)
         return
-    spelled = {label.casefold(): label for label in universe_ids} if placed.unknown else {}
+    if not placed.unknown:
+        return
+    known = LabelScheme.of_universe(universe_ids) if scheme is None else scheme
+    spelled = {label.casefold(): label for label in known.members}
     for label, at in zip(placed.unknown, placed.unknown_at.tolist(), strict=True):
         row = int(parsed.rows[at])
         meant = spelled.get(label.casefold())
+        if meant == label:
+            continue  # a second name of an asset, which was told
         if meant is not None:
             message = f"The identifier differs in case from {meant!r}; identifiers are compared exactly."
             findings.refuse(Code.ID_UNKNOWN, message, row=row, value=label)
@@ -149,7 +189,8 @@ def _judge_ids(
         elif label.startswith(FORMULA_STARTS):
             findings.refuse(Code.ID_UNKNOWN, "The identifier looks like a spreadsheet's formula.", row=row, value=label)
         else:
-            findings.notice(Code.ID_UNKNOWN, "Not in this round's universe; the row was dropped.", row=row, value=label)
+            code, why = known.why_unknown(label)
+            findings.notice(code, f"{why}; the row was dropped.", row=row, value=label)
 
 
 def _judge_complete(parsed: ParsedFile, placed: Aligned, findings: FindingList) -> None:

@@ -1,5 +1,6 @@
 """``crowdalpha data``: prices into the home."""
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,6 +42,9 @@ def ingest(
     rates: Annotated[
         Path | None, typer.Option("--fx", metavar="FILE", help="CSV of exchange rates: date, ccy, per_eur.")
     ] = None,
+    ticker_map: Annotated[
+        Path | None, typer.Option("--ticker-map", metavar="FILE", help="CSV: which asset had which ticker or sector, and when.")
+    ] = None,
     dataset: Annotated[str, typer.Option("--dataset", metavar="NAME", help="What --prices is kept under.")] = "prices",
     exchange: Annotated[
         str | None, typer.Option("--exchange", metavar="MIC", help="Exchange of --prices; by default the settings' calendar.")
@@ -69,8 +73,9 @@ def ingest(
     if source is not None:
         _fetch(source, prices, tickers, first, last, seed, home, as_json=as_json)
         return
-    if prices is None and rates is None:
-        raise InputRejected(Code.REQUEST_INVALID, "Give --prices FILE, --fx FILE, or --source with what it needs.")
+    if prices is None and rates is None and ticker_map is None:
+        message = "Give --prices FILE, --fx FILE, --ticker-map FILE, or --source with what it needs."
+        raise InputRejected(Code.REQUEST_INVALID, message)
 
     from service.cli.plain import echo_json
     from service.cli.render import print_figures, waiting
@@ -78,6 +83,7 @@ def ingest(
     from service.vendors.ingested import FileBatch
     from service.workflows.ingest import ingest as ingest_prices
     from service.workflows.ingest import ingest_rates
+    from service.workflows.ingest_map import ingest_ticker_map
 
     last_date = None if last is None else parse_date(last, "--to")
     figures: dict[str, Any] = {}
@@ -85,6 +91,8 @@ def ingest(
         if rates is not None:
             ingest_rates(platform, rates)
             figures["rates"] = rates.name
+        if ticker_map is not None:
+            figures["ticker_map"] = asdict(ingest_ticker_map(platform, ticker_map))
         if prices is not None:
             file = FileBatch(prices, meta, dataset, exchange, country, currency, last_date)
             done = ingest_prices(platform, file)

@@ -4,6 +4,7 @@ Prices and events lie in the store (:mod:`service.pricestore`), judged; of a syn
 ``panel.json``, because it gives the same bytes again.
 """
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Iterable
@@ -25,10 +26,11 @@ from service.atomic import write_file
 from service.home import Home
 from service.keptmarket import KeptMarket
 from service.pricepanel import PanelRules, stored_panel
-from service.pricestore import Dataset, PriceStore
+from service.pricestore import TICKER_MAP, Dataset, PriceStore, give_memory_back
 from service.settings import Settings
 from service.vendors.files import read_meta
 from service.vendors.folder import FolderSource
+from service.vendors.metafacts import fact_table, newest_first
 from service.vendors.source import FetchRequest
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def ingest_file(store: PriceStore, settings: Settings, file: FileBatch, asked_at
     Unavailable, InputRejected, Conflict
         What the file is refused for; nothing of it is kept then. ``dataset_differs`` for a dataset that is kept otherwise.
     """
-    about = None if file.meta is None else read_meta(file.meta)
+    about = None if file.meta is None else newest_first(read_meta(file.meta))
     exchange = file.exchange or settings.market.calendar
     file_format = "csv" if ".csv" in file.prices.name else "parquet"
     source = FolderSource(file.prices, file_format)
@@ -95,7 +97,7 @@ def ingest_file(store: PriceStore, settings: Settings, file: FileBatch, asked_at
             raise InputRejected(Code.PRICES_INVALID, "The price file holds no row up to that date.")
         facts = {} if about is None else facts_by_ticker(about, np.unique(part.batch.prices.tickers))
         batch = _with_delistings(part.batch, facts, calendar)
-        if about is not None:  # one snapshot, used for all dates
+        if about is not None:  # sectors and countries of one snapshot, used for all dates
             batch = replace(batch, flags=batch.flags | {"static_lookahead"})
         dataset = Dataset(
             name=file.dataset,
@@ -107,7 +109,7 @@ def ingest_file(store: PriceStore, settings: Settings, file: FileBatch, asked_at
             vendor_delay_minutes=delay,
         )
         kept = KeptMarket(store, dataset, cleared=cleared_rows(store.folder))
-        kept.keep(batch, assets=None if about is None else _fact_table(facts))
+        kept.keep(batch, assets=None if about is None else fact_table(about, facts))
         judgements += kept.judgements
     return judgements
 
@@ -156,33 +158,43 @@ def load_panel(home: Home, settings: Settings) -> PointInTimePanel:
     manifest = home.data / MANIFEST
     if manifest.is_file():
         return _generate(json.loads(manifest.read_text())["spec"])
-    panel = stored_panel(market_store(home), panel_rules(settings))
-    _give_memory_back()
-    _keep_flags(home, panel.flags)
+    store = market_store(home)
+    panel = stored_panel(store, panel_rules(settings))
+    give_memory_back()
+    _keep_flags(store, panel.flags)
     return panel
 
 
 def ingested_flags(home: Home) -> list[str]:
     """Return what every report must say of the home's data; empty before anything was ingested.
 
-    Some flags show only when the panel is put together, such as ``survivors_only``: those are of the last time it was.
+    Some flags show only when the panel is put together, such as ``survivors_only``: of data that came since, these are missing.
     """
     manifest = home.data / MANIFEST
     if manifest.is_file():
         flags: list[str] = json.loads(manifest.read_text())["flags"]
         return flags
     store = market_store(home)
-    told = {flag for entry in store.manifest()["datasets"].values() for flag in entry["flags"]}
+    kept = store.manifest()
     path = store.folder / PANEL_FLAGS
-    return sorted(told | set(json.loads(path.read_text()) if path.is_file() else []))
+    told: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    if told.get("manifest") == _version(kept):
+        return list(told["flags"])
+    mapped = kept.get(TICKER_MAP, {}).get("flags", [])
+    datasets = (flag for entry in kept["datasets"].values() for flag in entry["flags"])
+    return sorted({*told.get("flags", []), *mapped, *datasets})
 
 
-def _keep_flags(home: Home, flags: frozenset[str]) -> None:
+def _keep_flags(store: PriceStore, flags: frozenset[str]) -> None:
     """Keep the panel's flags for the pages and answers, which do not put it together."""
-    data = json.dumps(sorted(flags)).encode()
-    path = market_store(home).folder / PANEL_FLAGS
+    data = json.dumps({"manifest": _version(store.manifest()), "flags": sorted(flags)}).encode()
+    path = store.folder / PANEL_FLAGS
     if not path.is_file() or path.read_bytes() != data:
         write_file(path, data)
+
+
+def _version(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def ingested_exchanges(home: Home) -> tuple[str, ...]:
@@ -242,27 +254,6 @@ def _day(fact: About) -> np.datetime64:
     if fact.delisting_return < -1.0:  # NaN is for market.delistings
         raise InputRejected(Code.META_UNREADABLE, f"The return of a delisting on {day} is less than -1.")
     return day
-
-
-def _fact_table(facts: dict[str, About]) -> Any:
-    import pyarrow as pa
-
-    rows = sorted(facts.items())
-    return pa.table(
-        {
-            "ticker": pa.array([ticker for ticker, _ in rows], pa.string()),
-            "sector": pa.array([fact.sector for _, fact in rows], pa.string()),
-            "listing_country": pa.array([fact.country for _, fact in rows], pa.string()),
-            "shares_out_approx": pa.array([fact.shares for _, fact in rows], pa.float64()),
-        }
-    )
-
-
-def _give_memory_back() -> None:
-    """Return what the tables of prices took: Arrow keeps it otherwise, and only Arrow could use it again."""
-    import pyarrow as pa
-
-    pa.default_memory_pool().release_unused()
 
 
 def _generate(plain: dict[str, Any]) -> PointInTimePanel:

@@ -26,7 +26,7 @@ from crowdalpha.ids import RoundKey, Tournament
 from crowdalpha.terms import PPB, RoundTerms
 from market.arrays import FloatArray
 from service.context import Platform
-from service.frames import RoundFrame, get_book, get_frame
+from service.frames import RoundFrame, get_book, get_frame, get_schemes
 from service.metamodels import latest_public
 from service.store import rounds, submissions
 from service.store.records import ModelRecord, RoundRecord
@@ -134,7 +134,7 @@ def check(
         record = round_taking(connection, _tournament(tournament, model), None)
         frame = get_frame(connection, platform.blobs, record.key)
         on_time = is_on_time(record, platform.clock.now(connection))
-        verdict = judge_for(record, data, frame.labels)
+        verdict = judge_for(record, data, frame.labels, get_schemes(connection, platform.blobs, record.key))
         figures = None
         if verdict.signal is not None:
             question = _Question(platform, connection, record, frame, model, verdict.signal.values)

@@ -151,7 +151,7 @@ def _scorer(platform: Platform, history: History) -> EraScorer:
     outcome.return_index()
     outcome.history_sessions()
     _ = outcome.traded
-    place_of = {str(ticker): i for i, ticker in enumerate(panel.assets.tickers.tolist())}
+    place_of = {str(ticker): i for i, ticker in enumerate(outcome.assets.tickers.tolist())}
     positions = np.array([place_of.get(label, -1) for label in history.labels], dtype=np.int64)
     published = published_raw_vectors(platform, Tournament.SIGNALS, {to_date(s) for s in panel.sessions})
     asset_of = {str(asset): i for i, asset in enumerate(panel.assets.asset_ids.tolist())} if published else {}

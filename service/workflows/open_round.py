@@ -22,7 +22,8 @@ from market.calendars import SessionCalendar, to_date
 from market.neutralizers import neutralizers_of, sample_weights
 from market.panel import PanelView
 from service.context import Platform
-from service.frames import RoundFrame, RoundSessions, put_frame
+from service.frames import RoundFrame, RoundSessions, put_frame, put_schemes
+from service.roundlabels import distinct_labels, frozen_schemes
 from service.settings import load_schedule, load_terms
 from service.store import audit, rounds
 from service.store.records import RoundRecord
@@ -73,6 +74,8 @@ def open_round(platform: Platform, tournament: Tournament, base_session: date | 
     frame, universe_hash, live = freeze(platform, view, tournament, base)
     frame = replace(frame, sessions=_sessions(view, frame, calendar, home, closes_at))
     files = put_frame(platform.blobs, frame)
+    if tournament is Tournament.SIGNALS:
+        files |= put_schemes(platform.blobs, frozen_schemes(platform.home, frame.asset_ids, now))
     if live is not None:
         files["live"] = platform.blobs.put(live)
     with platform.store.write() as connection:
@@ -100,7 +103,7 @@ def freeze(platform: Platform, view: PanelView, tournament: Tournament, base: da
     """Return what a round opened at ``view.instant`` freezes: frame, universe hash, and the classic era as Parquet."""
     universe = platform.desk.universe(view)
     exposures = platform.desk.exposures(view, universe.members)
-    labels = [str(t) for t in np.asarray(view.assets.tickers)[universe.members]]
+    labels = distinct_labels(view.assets, universe.members)
     live: bytes | None = None
     if tournament is Tournament.CLASSIC:
         from signals.classic.dataset import live_era, to_table

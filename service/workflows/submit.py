@@ -1,6 +1,6 @@
 """Take a file: judge it, keep it, sign a receipt. Every door that takes a file comes through here.
 
-1. *load* the model, the round that the file is for, and the round's frozen labels.
+1. *load* the model, the round that the file is for, and the labels that it froze.
 2. *decide* with :func:`signals.submission.judge`: all findings at once, nothing written for a refused file but its verdict.
 3. *commit* the bytes and the vector as files, then, in one transaction that also reads the clock, the row and its receipt.
 
@@ -8,6 +8,7 @@ A file is on time when it is committed before ``closes_at`` by the database's cl
 file is kept and marked, has no stake and no weight. The same bytes for the same round again return the first receipt.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,10 +21,11 @@ from crowdalpha.errors import Conflict, Finding, InputRejected
 from crowdalpha.ids import RoundKey, RoundState, Tournament
 from crowdalpha.terms import RoundTerms
 from service.context import Platform
-from service.frames import get_labels
+from service.frames import get_labels, get_schemes
 from service.receipts import Receipt, sign_receipt
 from service.store import models, rounds, submissions
 from service.store.records import ModelRecord, RoundRecord, SubmissionRecord
+from signals.labels import LabelScheme
 from signals.parse import CLASSIC_FORMAT, SIGNALS_FORMAT, FileFormat
 from signals.submission import Verdict, judge
 
@@ -84,7 +86,8 @@ def submit(
         model = model_of(connection, model_name, provider_id)
         record = round_taking(connection, model.tournament, round_key)
         labels = get_labels(connection, platform.blobs, record.key)
-    verdict = judge_for(record, data, labels)
+        schemes = get_schemes(connection, platform.blobs, record.key)
+    verdict = judge_for(record, data, labels, schemes)
     vector_sha: str | None = None
     if verdict.accepted and verdict.signal is not None:
         platform.blobs.put(data)
@@ -98,9 +101,9 @@ def file_format(tournament: Tournament) -> FileFormat:
     return SIGNALS_FORMAT if tournament is Tournament.SIGNALS else CLASSIC_FORMAT
 
 
-def judge_for(record: RoundRecord, data: bytes, labels: tuple[str, ...]) -> Verdict:
-    """Return the verdict on ``data`` as a file for a round with these labels."""
-    return judge(data, file_format(record.key.tournament), labels, RoundTerms.from_dict(record.terms).scoring)
+def judge_for(record: RoundRecord, data: bytes, labels: tuple[str, ...], schemes: Mapping[str, LabelScheme]) -> Verdict:
+    """Return the verdict on ``data`` as a file for a round with these labels, and these schemes of others."""
+    return judge(data, file_format(record.key.tournament), labels, RoundTerms.from_dict(record.terms).scoring, schemes)
 
 
 def is_on_time(record: RoundRecord, at: datetime) -> bool:

@@ -14,8 +14,10 @@ import pytest
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, InvariantBroken
+from market.assettable import AssetWords
 from market.calendars import to_instant
 from market.edits import UNDATED, Edit, _Change, _edited, edit_after, edit_before
+from market.facts import DatedFacts
 from market.outcome import differences, outcome
 from market.panel import NOT_DELISTED, PanelView, PointInTimePanel
 from market.synthetic import SyntheticSpec, generate_market
@@ -35,12 +37,18 @@ def market() -> PointInTimePanel:
     )  # fmt: skip
     panel, rng = corrected(generate_market(spec), SEED), np.random.default_rng(SEED)
     told = panel.known_at[panel.delisting_index].astype("datetime64[us]") + np.timedelta64(2, "D")
+    learnt = panel.known_at[[0, ROW - 1, *range(ROW + 1, ROW + 13)]].astype("datetime64[us]")
+    place = np.arange(len(learnt))
+    assets = panel.assets
     return replace(
         panel,
         quotes=replace(panel.quotes, high=panel.close * 1.01, low=panel.close * 0.99),
         delisting_known_at=np.where(panel.delisting_index == NOT_DELISTED, np.datetime64("NaT"), told),
         trading=np.ones((len(panel.sessions), 1), dtype=np.bool_),
         fx=np.exp(np.cumsum(rng.normal(0, 0.01, panel.close.shape), axis=0)),
+        words=AssetWords(learnt, place % 4, place * 3 % 30, np.array([f"word {i}" for i in place])),
+        assets=replace(assets, shares=np.where(np.arange(len(assets)) < 4, np.nan, assets.shares)),
+        share_counts=DatedFacts(assets.asset_ids[place % 4], learnt.astype("datetime64[D]"), learnt, 1e6 * (1.0 + place)),
     )
 
 
@@ -90,6 +98,14 @@ def test_a_session_later_everything_has_changed(edit: Edit) -> None:
         "market_cap",
         "dollar_volume",
     } <= outputs
+
+
+@pytest.mark.parametrize("edit", [Edit.SHUFFLE, Edit.TRUNCATE])
+def test_words_about_assets_that_were_learnt_later_are_others(edit: Edit) -> None:
+    """Text has neither NaN nor a scale; the two other edits leave what was known, and no table of assets as it was."""
+    later = to_instant(market().known_at[ROW + 13])
+    found = differences(outcome(market().as_of(later)), outcome(replace(market(), words=edited(edit).words).as_of(later)))
+    assert {d.output for d in found} == {f"assets.{name}" for name in ("tickers", "sectors", "countries", "currencies")}
 
 
 def test_no_field_of_the_panel_is_left_out() -> None:

@@ -88,3 +88,21 @@ def test_the_capitalizations_of_a_snapshot_are_never_used_before_it(real_data):
     before, after = (to_datetime64(datetime(2018, 7, day, 23, 59, tzinfo=UTC)) for day in (17, 18))
     assert np.isnan(caps.at(ids, before)[0]).all()
     np.testing.assert_array_equal(caps.at(ids, after)[0], table["market_cap_usd"].to_numpy())
+
+
+def test_by_row_is_what_each_row_would_be_told():
+    print("seed 5")
+    rng = np.random.default_rng(5)
+    r, ids = 60, np.array(["A", "B", "C", "D"])
+    dates = np.datetime64("2015-01-01") + rng.integers(0, 40, r)
+    known = dates.astype("datetime64[us]") + rng.integers(-9, 30, r).astype("m8[D]")
+    values = np.where(rng.random(r) < 0.1, NAN, rng.random(r))
+    told = DatedFacts(ids[rng.integers(0, 3, r)], dates, known, values)
+    known_at = np.datetime64("2015-01-01T21", "s") + np.arange(0, 80, 3).astype("m8[D]")
+    found = told.by_row(ids, known_at, told.values)
+    for t, instant in enumerate(known_at):
+        np.testing.assert_array_equal(found[t], told.at(ids, instant)[0])
+    nothing = told.by_row(ids, known_at[:0], told.values)
+    assert nothing.shape == (0, 4)
+    late = told.by_row(ids, np.array(["2014-01-01"], dtype="datetime64[s]"), told.values)
+    assert np.isnan(late).all()

@@ -314,7 +314,11 @@ def test_what_was_known_is_counted_and_as_much_knowledge_means_the_same_bytes():
     gone[5] = panel.known_at[55].astype("datetime64[us]") + late
     panel = replace(panel, revisions=revisions, delisting_known_at=gone)
     before, after, end = (to_instant(evening + late * k) for k in (0, 2, 24 * 90))
-    assert [panel.knowledge_at(instant) for instant in (before, after, end)] == [(41, 0, 0), (41, 1, 0), (60, 1, 1)]
+    assert [panel.knowledge_at(instant) for instant in (before, after, end)] == [
+        (41, 0, 0, 0),
+        (41, 1, 0, 0),
+        (60, 1, 1, 0),
+    ]
     assert panel.knowledge_at(to_instant(evening - late * 24 * 365))[0] == 0
     assert panel.as_of(before).close.tobytes() == panel.as_of(to_instant(evening + late / 2)).close.tobytes()
     assert panel.as_of(before).close.tobytes() != panel.as_of(after).close.tobytes()

@@ -55,6 +55,7 @@ def same(a: ParsedFile, b: ParsedFile) -> bool:
         and np.array_equal(np.signbit(a.values), np.signbit(b.values))
         and np.array_equal(a.rows, b.rows)
         and (a.findings, a.findings_total, a.refused) == (b.findings, b.findings_total, b.refused)
+        and a.id_column == b.id_column
     )
 
 

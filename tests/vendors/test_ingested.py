@@ -47,16 +47,8 @@ def write_prices(folder: Path) -> Path:
 def write_meta(folder: Path, told: str) -> Path:
     path = folder / "meta.csv"
     lines = [f"{ticker},Technology,US,1e8,," for ticker in TICKERS[:3]]
-    path.write_text(
-        "\n".join(
-            [
-                "ticker,sector,listing_country,shares_out_approx,delisted_on,delisting_return",
-                *lines,
-                f"DDD,Technology,US,1e8,{told}",
-                "",
-            ]
-        )
-    )
+    head = "ticker,sector,listing_country,shares_out_approx,delisted_on,delisting_return"
+    path.write_text("\n".join([head, *lines, f"DDD,Technology,US,1e8,{told}", ""]))
     return path
 
 
