@@ -1,6 +1,6 @@
 """All benchmarks, one after the other: ``python -m benchmarks``. Half an hour on a machine that does nothing else."""
 
-from benchmarks import commands, day, diagnose, rebalance, scores, twin, upload
+from benchmarks import commands, day, diagnose, exposures, rebalance, scores, twin, upload
 
 
 def main() -> None:
@@ -12,6 +12,7 @@ def main() -> None:
     rebalance.main()
     commands.main([])
     diagnose.main([])
+    exposures.main([])
 
 
 if __name__ == "__main__":

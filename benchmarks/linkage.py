@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import numpy as np
 
     from service.settings import load_settings
-    from service.vendors.ingested import read_batch
+    from service.vendors.ingested import panel_of_files
     from signals.classic.dataset import FEATURE_SETS
 
     parser = argparse.ArgumentParser(description="Measure how far rows of the classic dataset can be linked.")
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
 
     until = date.fromordinal(LAST.toordinal() + TARGETS_KNOWN_DAYS)
-    panel = read_batch(load_settings(), options.prices, options.meta, until).panel
+    panel = panel_of_files(load_settings(), options.prices, options.meta, until)
     found = eras(panel, options.universe)
     rows, features = found[0][1].shape
     print(f"{machine()}\n\n{len(found)} weekly eras, {FIRST} to {LAST}, {rows} assets in the first, {features} features.\n")

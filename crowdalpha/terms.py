@@ -19,6 +19,9 @@ ATOMS_PER_TOKEN = 10**18
 PAYING_KINDS = ("corr", "mmc", "neutral_corr", "neutral_mmc")
 """Score kinds that terms may pay on."""
 
+SCORED_KINDS = (*PAYING_KINDS, "alpha")
+"""Score kinds that terms may name to be published; those that are no paying kinds are worth nothing."""
+
 RETENTION_RULES = ("none", "neutral_churn")
 
 
@@ -52,7 +55,7 @@ class ScoringTerms:
     ids_min: int = 100
 
     def __post_init__(self) -> None:
-        unknown = [k for k in self.kinds if k not in PAYING_KINDS]
+        unknown = [k for k in self.kinds if k not in SCORED_KINDS]
         if unknown or not self.kinds:
             raise _refuse(f"unknown score kinds {unknown}" if unknown else "no score kind is named")
         if self.horizon_sessions < 1 or self.lag_sessions < 0:

@@ -15,6 +15,7 @@ from market.exposures import DEFAULT_STYLES, Exposures, compute_exposures
 from market.facts import DatedFacts
 from market.fx import FxTable, fx_table, in_fund_currency
 from market.leakage import Cache, Leak, LeakReport, find_leaks, of_view
+from market.neutralizers import condensed, neutralizers_of, sample_weights
 from market.panel import NOT_DELISTED, AssetTable, PanelView, PointInTimePanel
 from market.pivot import build_panel, to_tables
 from market.projection import orthonormal_basis, project_out, residualize
@@ -54,6 +55,7 @@ __all__ = [
     "Venue",
     "build_panel",
     "compute_exposures",
+    "condensed",
     "coverage",
     "delisting_returns",
     "edit_after",
@@ -68,6 +70,7 @@ __all__ = [
     "joint_calendar",
     "mean_places",
     "neutral_target",
+    "neutralizers_of",
     "of_view",
     "oracle_scores",
     "orthonormal_basis",
@@ -78,6 +81,7 @@ __all__ = [
     "raw_target",
     "readonly",
     "residualize",
+    "sample_weights",
     "select_universe",
     "session_calendar",
     "tie_kept_rank",

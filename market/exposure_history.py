@@ -7,7 +7,7 @@ What neighbouring dates share is computed once. Decision instant of each date: t
    that are a member on any of its dates, are copied once.
 2. Each date's market is a matrix product: returns (sessions × assets) times membership (assets × dates), over the number of
    members observed.
-3. The sums of a year behind beta, and the log growth of momentum and reversal, are products as well: windows
+3. The sums of a year behind beta, and the log growth of momentum and both reversals, are products as well: windows
    (dates × sessions) times returns (sessions × assets).
 4. Medians and the specific deviation are taken date by date on slices of the copy; standardizing is that of one date.
 
@@ -27,6 +27,8 @@ from market.arrays import FloatArray, IntArray
 from market.calendars import to_instant
 from market.exposures import (
     DEFAULT_STYLES,
+    LONG_OBSERVED_MIN_SESSIONS,
+    LONG_SESSIONS,
     MONTH_SESSIONS,
     OBSERVED_MIN_SHARE,
     QUARTER_SESSIONS,
@@ -34,6 +36,7 @@ from market.exposures import (
     Exposures,
     assemble,
     check_request,
+    flags_of,
     liquidity_of,
     size_of,
     slope_of_sums,
@@ -88,7 +91,8 @@ def exposure_history(
         block = _Block(view, rows[part], members_by_session[part], styles)
         for place in range(len(block.rows)):
             members = block.members[place]
-            yield assemble(view.assets, members, {name: block.style(name, place) for name in styles})
+            flags = flags_of(view.flags, block.market_cap(place), styles)
+            yield assemble(view.assets, members, {name: block.style(name, place) for name in styles}, flags)
 
 
 def _blocks(rows: Sequence[int], corrections: Sequence[int]) -> Iterator[slice]:
@@ -123,15 +127,20 @@ class _Block:
                 windows = self._windows(begin, end)
                 enough = self._sums_where_seen(windows) >= OBSERVED_MIN_SHARE * (begin - end)
                 self.raw[name] = np.where(enough, windows @ growth, np.nan)
+        if "long_reversal" in styles:
+            self.raw["long_reversal"] = self._long_reversal()
 
     def style(self, name: str, place: int) -> FloatArray:
         """Return the raw values of a style for the members of the date at ``place``; NaN where too little was observed."""
         if name in {"size", "liquidity"}:
-            cap = self.view.market_cap()[self.rows[place], self.members[place]]
-            size = size_of(cap, lambda: self._median_volume(place, YEAR_SESSIONS))
+            size = size_of(self.market_cap(place), lambda: self._median_volume(place, YEAR_SESSIONS))
             return size if name == "size" else liquidity_of(self._median_volume(place, QUARTER_SESSIONS), size)
         of_all = self._deviation(place) if name == "volatility" else self.raw[name][place]
         return np.asarray(of_all[self.at[place]], dtype=np.float64)
+
+    def market_cap(self, place: int) -> FloatArray:
+        """Return the market capitalization of the members of the date at ``place``."""
+        return np.asarray(self.view.market_cap()[self.rows[place], self.members[place]], dtype=np.float64)
 
     def _window(self, place: int, begin: int, end: int = 0) -> slice:
         """Rows of the copy from ``begin`` sessions before the date's last one to ``end`` before it, that one for 0."""
@@ -166,6 +175,20 @@ class _Block:
         market = year * self.market
         count, first, second = (self._sums_where_seen(w) for w in (year, market, market * market))
         return slope_of_sums(count, first, second, year @ self.returns, market @ self.returns)
+
+    def _long_reversal(self) -> FloatArray:
+        """Return (d, n): the log growth of the four years before each date's last one, as far back as the panel reaches."""
+        first, last = max(min(self.rows) + 1 - LONG_SESSIONS, 0), max(self.rows) + 1 - YEAR_SESSIONS
+        returns = self.view.total_returns()[first:last, self.assets]
+        inside = np.zeros((len(self.rows), len(returns)))
+        for place, row in enumerate(self.rows):
+            inside[place, max(row + 1 - LONG_SESSIONS - first, 0) : row + 1 - YEAR_SESSIONS - first] = 1.0
+        observed = ~np.isnan(returns)
+        young = np.flatnonzero(~observed.all(axis=0))
+        count = np.repeat(inside.sum(axis=1)[:, None], len(self.assets), axis=1)
+        count[:, young] = inside @ observed[:, young].astype(np.float64)
+        growth = inside @ np.log1p(np.where(observed, returns, 0.0))
+        return np.where(count >= LONG_OBSERVED_MIN_SESSIONS, growth, np.nan)
 
     def _deviation(self, place: int) -> FloatArray:
         rows = self._window(place, QUARTER_SESSIONS)

@@ -5,8 +5,8 @@ the last visible session.
 
 1. Cut the last year of total returns to the members; a session before the listing counts as missing.
 2. Compute each style's raw value; too few observations give NaN.
-3. Winsorize at the median ± 3 scaled median absolute deviations, fill NaN by the sector's median, standardize to mean 0 and
-   deviation 1 over the members.
+3. Winsorize at the median ± 3 scaled median absolute deviations, fill NaN by the sector's median (how many is told),
+   standardize to mean 0 and deviation 1 over the members.
 4. A dummy column stands for every sector present (and country, where there are several). Together they equal the intercept:
    who projects must reveal the rank, as :mod:`market.projection` does.
 
@@ -19,7 +19,10 @@ momentum       log total return from t−252 to t−21 ("12-1")
 reversal       log total return of the last 21 sessions (a past return: a positive exposure is a recent winner)
 volatility     standard deviation of 63 daily returns less beta × mean return, so that it does not repeat beta
 liquidity      log median dollar volume of 63 sessions less its least-squares fit on size, so that it does not repeat size
+long_reversal  log total return from t−1260, or the first price, to t−252; known from 252 observed returns there on
 =============  =========================================================================================================
+
+Sources and reasons: ``docs/exposures.md``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +39,11 @@ from market.panel import AssetTable, PanelView
 YEAR_SESSIONS = 252
 MONTH_SESSIONS = 21
 QUARTER_SESSIONS = 63
+LONG_SESSIONS = 1260
+"""Five years, at whose beginning the window of the long reversal begins."""
+
+LONG_OBSERVED_MIN_SESSIONS = YEAR_SESSIONS
+"""The window of four years need not be whole: few panels reach back so far. A year of it says what the last year does not."""
 
 OBSERVED_MIN_SHARE = 0.5
 """A style whose window is less than half observed says more about the gaps than about the asset."""
@@ -50,6 +58,10 @@ MAD_TO_DEVIATION = 1.482602218505602
 """1/Φ⁻¹(3/4): makes the median absolute deviation of a normal sample its standard deviation."""
 
 
+SIZE_FROM_VOLUME = "size_from_volume"
+"""Flag of exposures in which an asset's size is made of its dollar volume, because nobody told its shares."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Exposures:
     """Loadings of a universe on named factors.
@@ -62,11 +74,18 @@ class Exposures:
         ``sector``, ``country`` or ``style`` for each name.
     values : (n, k) float64
         Dummies are 0 or 1; styles have mean 0 and deviation 1 over the n members, or are all 0 where nothing varies. No NaN.
+    filled : tuple of int
+        For each name how many assets have their sector's median instead of a value of their own; n if nobody has one, and 0
+        for a dummy.
+    flags : frozenset of str
+        What a report must say: the flags of the data, and ``size_from_volume``.
     """
 
     names: tuple[str, ...]
     kinds: tuple[str, ...]
     values: FloatArray
+    filled: tuple[int, ...]
+    flags: frozenset[str]
 
     def style(self, name: str) -> FloatArray:
         """Return the column (n,) of the factor ``name``; raises InputRejected ``not_found`` for an unknown one."""
@@ -89,6 +108,7 @@ class _Year:
     dollar_volume: FloatArray  # (t, n)
     market_cap: FloatArray  # (n,)
     beta: FloatArray  # (n,)
+    before: Callable[[], FloatArray]  # (u, n) returns of the four years before this one, as many as there are; NaN is missing
 
     def seen(self, rows: slice, wanted: int) -> BoolArray:
         return np.asarray(self.observed[rows].sum(axis=0) >= OBSERVED_MIN_SHARE * wanted, dtype=np.bool_)
@@ -109,6 +129,7 @@ def _year(view: PanelView, members: IntArray) -> _Year:
         dollar_volume=view.dollar_volume()[-YEAR_SESSIONS:, members],
         market_cap=view.market_cap()[-1, members],
         beta=_slope(returns, observed, market),
+        before=lambda: view.total_returns()[-LONG_SESSIONS:-YEAR_SESSIONS, members],
     )
 
 
@@ -176,6 +197,13 @@ def _reversal(year: _Year) -> FloatArray:
     return _past_return(year, slice(-MONTH_SESSIONS, None), MONTH_SESSIONS)
 
 
+def _long_reversal(year: _Year) -> FloatArray:
+    returns = year.before()
+    observed = ~np.isnan(returns)
+    total = np.log(np.prod(np.where(observed, 1.0 + returns, 1.0), axis=0))
+    return np.where(observed.sum(axis=0) >= LONG_OBSERVED_MIN_SESSIONS, total, np.nan)
+
+
 def _volatility(year: _Year) -> FloatArray:
     rows = slice(-QUARTER_SESSIONS, None)
     return specific_deviation(year.returns[rows], year.observed[rows], year.market[rows], year.beta)
@@ -220,6 +248,7 @@ _STYLES: Mapping[str, Callable[[_Year], FloatArray]] = {
     "reversal": _reversal,
     "volatility": _volatility,
     "liquidity": _liquidity,
+    "long_reversal": _long_reversal,
 }
 
 DEFAULT_STYLES = tuple(_STYLES)
@@ -283,7 +312,8 @@ def compute_exposures(view: PanelView, members: IntArray, styles: Sequence[str] 
     """
     check_request(styles, len(view.sessions), members)
     year = _year(view, members)
-    return assemble(view.assets, members, {name: _STYLES[name](year) for name in styles})
+    flags = flags_of(view.flags, year.market_cap, styles)
+    return assemble(view.assets, members, {name: _STYLES[name](year) for name in styles}, flags)
 
 
 def check_request(styles: Sequence[str], sessions: int, members: IntArray) -> None:
@@ -297,7 +327,13 @@ def check_request(styles: Sequence[str], sessions: int, members: IntArray) -> No
         raise InputRejected(Code.UNIVERSE_TOO_SMALL, "Exposures of an empty universe do not exist.")
 
 
-def assemble(assets: AssetTable, members: IntArray, raw: Mapping[str, FloatArray]) -> Exposures:
+def flags_of(data: frozenset[str], market_cap: FloatArray, styles: Sequence[str]) -> frozenset[str]:
+    """Return what a report must say of exposures on data with these flags; ``market_cap`` (n,) is the members'."""
+    sized = not {"size", "liquidity"}.isdisjoint(styles)
+    return data | {SIZE_FROM_VOLUME} if sized and not (market_cap > 0).all() else data
+
+
+def assemble(assets: AssetTable, members: IntArray, raw: Mapping[str, FloatArray], flags: frozenset[str]) -> Exposures:
     """Put dummies and standardized styles together; ``raw`` holds each style's (n,) values over the members."""
     sectors, countries = assets.sectors[members], assets.countries[members]
     labels = [("sector", *np.unique(sectors, return_inverse=True))]
@@ -311,4 +347,5 @@ def assemble(assets: AssetTable, members: IntArray, raw: Mapping[str, FloatArray
         first += len(present)
     for column, style in enumerate(raw.values(), start=first):
         values[:, column] = standardize(style, sectors)
-    return Exposures((*names, *raw), (*kinds, *(["style"] * len(raw))), readonly(values))
+    filled = [0] * len(names) + [int(np.isnan(column).sum()) for column in raw.values()]
+    return Exposures((*names, *raw), (*kinds, *(["style"] * len(raw))), readonly(values), tuple(filled), flags)

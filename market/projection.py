@@ -15,8 +15,6 @@ Then ``|b'r| <= 1e-10 |b| |r|`` for every column b. Where the design is well con
 Source: G. H. Golub and C. F. Van Loan, *Matrix Computations*, 4th ed., §5.4-5.5.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from crowdalpha.codes import Code
@@ -30,73 +28,56 @@ NOTHING_LEFT = 1e-13
 """A residual below this part of its value is rounding noise of the subtraction."""
 
 
-class _Decomposition(NamedTuple):
-    left: FloatArray  # (n, rank), orthonormal
-    coefficients: FloatArray  # (k, rank): design @ coefficients == left, up to rounding
-
-
-def _decompose(design: FloatArray) -> _Decomposition:
+def _left_vectors(design: FloatArray) -> FloatArray:
+    """Return the left singular vectors (n, rank) whose singular values are no rounding."""
     n, k = design.shape
     if n == 0 or k == 0:
-        return _Decomposition(np.zeros((n, 0)), np.zeros((k, 0)))
+        return np.zeros((n, 0))
     peak = np.max(np.abs(design), axis=0)
     scaled = design / np.where(peak > 0, peak, 1.0)  # first by the peak: the square of a huge or tiny entry has no float
     length = np.sqrt(np.sum(scaled * scaled, axis=0))
     scaled /= np.where(length > 0, length, 1.0)
     try:
-        left, strength, right = np.linalg.svd(scaled, full_matrices=False)
+        left, strength, _ = np.linalg.svd(scaled, full_matrices=False)
     except np.linalg.LinAlgError as error:
         raise NumericalFailure(Code.INTERNAL, "The exposures have no singular value decomposition.") from error
     rank = int(np.sum(strength > RANK_TOLERANCE * strength[0])) if strength[0] > 0 else 0
-    scale = np.where(peak > 0, peak * length, 1.0)
-    coefficients = right[:rank].T / strength[:rank] / scale[:, None]
-    return _Decomposition(np.ascontiguousarray(left[:, :rank]), coefficients)
+    return np.ascontiguousarray(left[:, :rank])
 
 
-def _finite(array: FloatArray, what: str) -> FloatArray:
+def finite(array: FloatArray, what: str) -> FloatArray:
+    """Return ``array`` in float64; raises InputRejected ``value_not_finite``, naming ``what``, for NaN or infinities."""
     out = np.asarray(array, dtype=np.float64)
     if not np.isfinite(out).all():
         raise InputRejected(Code.VALUE_NOT_FINITE, f"The {what} hold values that are not finite numbers.")
     return out
 
 
-def _design(exposures: FloatArray) -> FloatArray:
-    design = _finite(exposures, "exposures")
+def design_of(exposures: FloatArray) -> FloatArray:
+    """Return exposures as finite columns (n, k)."""
+    design = finite(exposures, "exposures")
     return design[:, None] if design.ndim == 1 else design
 
 
-def orthonormal_basis(exposures: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+def orthonormal_basis(exposures: FloatArray) -> FloatArray:
     """Return a basis of the space that the columns of ``exposures`` span. Nothing is added, no intercept either.
 
     Parameters
     ----------
     exposures : (n, k) or (n,) float64
         Any scale, may be rank deficient, k may exceed n; NaN not allowed.
-    weights : (n,) float64, optional
-        Sample weights v ≥ 0. Without them every asset weighs one.
 
     Returns
     -------
     (n, rank) float64
-        N with N'N = I, or N' diag(v) N = I when weights are given.
+        N with N'N = I; which vectors span the space is left open (see :mod:`market.neutralizers` where it must not be).
 
     Raises
     ------
     InputRejected
-        ``value_not_finite`` for NaN or infinities; ``value_range`` for a negative weight.
+        ``value_not_finite`` for NaN or infinities.
     """
-    design = _design(exposures)
-    if weights is None:
-        return _decompose(design).left
-    v = _finite(weights, "weights")
-    if (v < 0).any():
-        raise InputRejected(Code.VALUE_RANGE, "A sample weight is negative.")
-    root = np.sqrt(v)
-    left, coefficients = _decompose(design * root[:, None])
-    weighted = v > 0
-    basis = design @ coefficients  # an asset of weight zero is placed by its exposures
-    basis[weighted] = left[weighted] / root[weighted, None]
-    return np.asarray(basis, dtype=np.float64)
+    return _left_vectors(design_of(exposures))
 
 
 def project_out(values: FloatArray, basis: FloatArray) -> FloatArray:
@@ -107,7 +88,7 @@ def project_out(values: FloatArray, basis: FloatArray) -> FloatArray:
     values : (n,) or (m, n) float64
         Rows are projected one by one; NaN not allowed.
     basis : (n, rank) float64
-        Orthonormal columns, from :func:`orthonormal_basis` without weights.
+        Orthonormal columns, from :func:`orthonormal_basis`.
 
     Returns
     -------
@@ -148,8 +129,8 @@ def residualize(values: FloatArray, exposures: FloatArray, proportion: float = 1
     >>> residualize(np.array([1.0, 2.0, 4.0, 9.0]), np.array([[0.0], [0.0], [1.0], [1.0]]))
     array([-0.5,  0.5, -2.5,  2.5])
     """
-    y = _finite(values, "values")
-    design = _design(exposures)
+    y = finite(values, "values")
+    design = design_of(exposures)
     basis = orthonormal_basis(np.column_stack([np.ones(design.shape[0]), design]))
     rest = project_out(y, basis)
     return rest if proportion == 1.0 else y - proportion * (y - rest)

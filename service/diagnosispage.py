@@ -26,6 +26,7 @@ KIND_NOTES: Mapping[str, str] = {
     "neutral_corr": "how well it does once the known factors are taken out",
     "mmc": "what it adds to the crowd's meta-model",
     "neutral_mmc": "what it adds to the meta-model once the known factors are taken out",
+    "alpha": "what its neutral portfolio earns an asset, in units of the target",
     AGAINST_EXAMPLE: "what it adds to the example model",
 }
 

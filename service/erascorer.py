@@ -24,6 +24,7 @@ from market.arrays import FloatArray, IntArray
 from market.calendars import to_date, to_instant
 from market.exposure_history import BLOCK_DATES, exposure_history
 from market.exposures import YEAR_SESSIONS, Exposures
+from market.neutralizers import neutralizers_of, sample_weights
 from market.panel import PanelView, PointInTimePanel
 from market.ranks import tie_kept_rank
 from market.targets import coverage, forward_returns, neutral_target
@@ -36,6 +37,7 @@ from signals.constancy import is_constant
 from signals.diagnostics import EraChange, EraMeasure, era_scores, filled_ranks, measure_change, measure_era
 from signals.findings import FindingList
 from signals.history import History
+from signals.portfolio_scores import alpha
 from signals.prepared import OVERLAP_MIN
 from signals.scores import score_kinds
 from signals.sides import NEEDS
@@ -188,7 +190,7 @@ class EraScorer:
             told = "Returns of too small a part of the universe are known; the date has no score."
             remarks.append(Finding(Code.MARKET_COVERAGE, told, line, refuses=False))
         session = to_date(self.panel.sessions[era.at.row])
-        scores = [{}, {}] if target is None else self._scores(session, measure, target, exposures)
+        scores = [{}, {}] if target is None else self._scores(era, measure, target, exposures)
         signal, of_example = (self._signal_era(scores[i], exposures.names, measure.factors[i], changes[i]) for i in range(2))
         covered = era.covered
         eraline = EraLine(
@@ -209,18 +211,21 @@ class EraScorer:
             return EraState.HELD, None
         return EraState.SCORED, neutral_target(returns, exposures, terms.bin_shares_percent, basis)
 
-    def _scores(self, session: date, measure: EraMeasure, target: FloatArray, exposures: Exposures) -> list[dict[str, float]]:
+    def _scores(self, era: OpenedEra, measure: EraMeasure, target: FloatArray, exposures: Exposures) -> list[dict[str, float]]:
         """Return the scores of signal and example: the terms' kinds, and what the signal adds to the example."""
-        meta = self.meta_models.get(session)
+        meta = self.meta_models.get(to_date(self.panel.sessions[era.at.row]))
         meta = None if meta is None else meta[measure.members]
         if meta is not None and np.mean(~np.isnan(meta) & ~np.isnan(target)) < OVERLAP_MIN:
             meta = None
-        alone = [k for k in self.terms.scoring.kinds if "meta_model" not in NEEDS[k]]
-        ranks = measure.ranks
+        kinds, ranks = self.terms.scoring.kinds, measure.ranks
+        alone = [k for k in kinds if {"meta_model", "sample_weights"}.isdisjoint(NEEDS[k])]
         found = era_scores((*alone, AGAINST_EXAMPLE), ranks, target, exposures.values, ranks[1], measure.basis)
         if meta is not None:
-            beside = [k for k in self.terms.scoring.kinds if k not in alone]
+            beside = [k for k in kinds if "meta_model" in NEEDS[k]]
             found |= score_kinds(beside, ranks, target, meta, exposures.values)
+        if "alpha" in kinds:
+            weights_v = sample_weights(self.view(era.at.row), era.members)
+            found["alpha"] = alpha(ranks, neutralizers_of(exposures.values, weights_v), weights_v, target)
         scores = [{kind: _score(found[kind][i]) for kind in found} for i in range(2)]
         scores[1][AGAINST_EXAMPLE] = 0.0
         return scores

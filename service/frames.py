@@ -1,11 +1,12 @@
 """What a round froze at its opening and at its close, as files: the one place that knows their names and layouts.
 
-At opening: ``universe`` (asset ids and the labels that files are matched with), ``exposures`` (the neutralizers), ``labels``
-(what identifiers of other schemes stand for) where the home has a ticker map, ``sessions`` (where assets trade and each
-exchange's s₀) unless all trade on the exchange that the rounds keep to, and for the classic tournament ``live`` (the era's
-table). At close: ``models`` (their order), ``weights``, ``metamodel`` (its two vectors) and ``prepared`` (what the daily scores
-need, see :mod:`signals.prepared`): a manifest that names an array each by its hash, among them the ranks of all models in two
-bytes a value. Each is a content-addressed blob; the round's rows name the hashes,
+At opening: ``universe`` (asset ids and the labels that files are matched with), ``exposures``, ``weights_v`` and
+``neutralizers`` (sample weights, and the condensed basis made with them), ``labels`` (what identifiers of other schemes stand
+for) where the home has a ticker map, ``sessions`` (where assets trade and each exchange's s₀) unless all trade on the exchange
+that the rounds keep to, and for the classic tournament ``live`` (the era's table). At close: ``models`` (their order),
+``weights``, ``metamodel`` (its two vectors) and ``prepared`` (what the daily scores need, see :mod:`signals.prepared`): a
+manifest that names an array each by its hash, among them the ranks of all models in two bytes a value. Each is a
+content-addressed blob; the round's rows name the hashes,
 and whatever is read is checked against its hash.
 """
 
@@ -23,6 +24,7 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InvariantBroken, Unavailable
 from crowdalpha.ids import RoundKey
 from market.arrays import FloatArray, StrArray
+from market.neutralizers import neutralizers_of
 from service.blobs import Blobs
 from service.store import rounds
 from signals.labels import NO_SCHEMES, LabelScheme
@@ -61,9 +63,13 @@ class RoundFrame:
     labels : tuple of str
         What a file calls each asset: tickers in ``signals``, the era's ids in ``classic``.
     exposures : (n, k) float64
-        Neutralizers in standard deviations or 0/1, as known at the opening.
+        In standard deviations or 0/1, as known at the opening.
     names, kinds : tuple of str
         Name and kind (``sector``, ``country`` or ``style``) of each column.
+    weights_v : (n,) float64
+        Sample weights, mean 1; see :func:`market.neutralizers.sample_weights`.
+    neutralizers : (n, rank) float64
+        N of the exposures and an intercept, with N'VN = I; see :func:`market.neutralizers.neutralizers_of`.
     sessions : RoundSessions or None
         None where all assets trade on the exchange that the rounds keep to, whose s₀ is the round's base session.
     """
@@ -73,6 +79,8 @@ class RoundFrame:
     exposures: FloatArray
     names: tuple[str, ...]
     kinds: tuple[str, ...]
+    weights_v: FloatArray
+    neutralizers: FloatArray
     sessions: RoundSessions | None = None
 
 
@@ -106,6 +114,8 @@ def put_frame(blobs: Blobs, frame: RoundFrame) -> dict[str, str]:
     files = {
         "universe": blobs.put(canonical_bytes(universe)),
         "exposures": blobs.put_array(frame.exposures),
+        "weights_v": blobs.put_array(frame.weights_v),
+        "neutralizers": blobs.put_array(frame.neutralizers),
     }
     if frame.sessions is not None:
         bases: Plain = {exchange: base.isoformat() for exchange, base in frame.sessions.bases.items()}
@@ -116,15 +126,23 @@ def put_frame(blobs: Blobs, frame: RoundFrame) -> dict[str, str]:
 
 def get_frame(connection: Connection, blobs: Blobs, key: RoundKey) -> RoundFrame:
     """Read back what :func:`put_frame` wrote for round ``key``."""
-    names = rounds.artifacts(connection, key)
-    universe = json.loads(blobs.get(_need(names, "universe", key)))
+    files = rounds.artifacts(connection, key)
+    universe = json.loads(blobs.get(_need(files, "universe", key)))
+    exposures = blobs.get_array(_need(files, "exposures", key))
+    if "weights_v" in files:
+        weights_v, basis = (blobs.get_array(_need(files, name, key)) for name in ("weights_v", "neutralizers"))
+    else:  # a round of before there were sample weights: every asset weighs one
+        weights_v = np.ones(len(exposures))
+        basis = neutralizers_of(exposures, weights_v)
     return RoundFrame(
         asset_ids=np.array(universe["asset_ids"]),
         labels=tuple(universe["labels"]),
-        exposures=blobs.get_array(_need(names, "exposures", key)),
+        exposures=exposures,
         names=tuple(f["name"] for f in universe["factors"]),
         kinds=tuple(f["kind"] for f in universe["factors"]),
-        sessions=_sessions(blobs, names["sessions"]) if "sessions" in names else None,
+        weights_v=weights_v,
+        neutralizers=basis,
+        sessions=_sessions(blobs, files["sessions"]) if "sessions" in files else None,
     )
 
 
@@ -132,6 +150,11 @@ def _sessions(blobs: Blobs, sha: str) -> RoundSessions:
     kept = json.loads(blobs.get(sha))
     bases = {exchange: date.fromisoformat(base) for exchange, base in kept["base_sessions"].items()}
     return RoundSessions(np.array(kept["exchanges"]), bases)
+
+
+def get_labels(connection: Connection, blobs: Blobs, key: RoundKey) -> tuple[str, ...]:
+    """Return the labels of round ``key`` alone: all that an upload is judged by."""
+    return tuple(json.loads(blobs.get(_need(rounds.artifacts(connection, key), "universe", key)))["labels"])
 
 
 def put_schemes(blobs: Blobs, schemes: Mapping[str, LabelScheme]) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Scores of a signal as a portfolio: its neutral weights, what they earn (``alpha``) and add (``mpc``), how they move.
 
 With s the stressed Gaussian ranks, N the neutralizers and V the diagonal of sample weights, the weights are
-w = V (s − N N'V s): an exact projection if N'VN = I, which is how a round publishes its neutralizers (a condensed basis;
-:func:`condensed`).
+w = V (s − N N'V s): an exact projection if N'VN = I, which is how a round publishes its neutralizers
+(:mod:`market.neutralizers`).
 
 The formulas are ``generate_neutralized_weights``, ``alpha``, ``meta_portfolio_contribution`` and ``turnover`` of numerai-tools
 0.7.2.
@@ -13,7 +13,6 @@ import numpy as np
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import FloatArray
-from market.projection import orthonormal_basis
 from market.ranks import gaussianize, tie_kept_rank
 from signals.constancy import constant_rows
 from signals.places import stress
@@ -131,13 +130,3 @@ def turnover(a: FloatArray, b: FloatArray) -> float:
     1.0
     """
     return float(np.sum(np.abs(a - b))) / 2.0
-
-
-def condensed(exposures: FloatArray, sample_weights: FloatArray) -> FloatArray:
-    """Return the basis N of the space of ``exposures`` (n, k) with N'VN = I, as neutralizers are published; (n, rank).
-
-    A decomposition leaves the sign of each column open: here its largest entry, the first of equals, is positive.
-    """
-    basis = orthonormal_basis(exposures, sample_weights)
-    largest = np.argmax(np.abs(basis), axis=0) if len(basis) else np.zeros(basis.shape[1], dtype=np.int64)
-    return basis * np.where(basis[largest, np.arange(basis.shape[1])] < 0, -1.0, 1.0)

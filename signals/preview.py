@@ -19,7 +19,6 @@ from market.projection import residualize
 from market.ranks import gaussianize, tie_kept_rank
 from signals.churn import RoundSignal, max_churn_and_turnover, mean_neutral_churn
 from signals.crowd_report import factor_exposures
-from signals.portfolio_scores import condensed
 from signals.prepared import OVERLAP_MIN
 from signals.similarity import cwmm
 from signals.submission import Signal
@@ -122,28 +121,13 @@ def exposed(ranks: FloatArray, columns: FloatArray) -> Exposed:
     return Exposed(exposures, largest, min(max(explained, 0.0), 1.0))
 
 
-def round_signal(ranks: FloatArray, ids: Sequence[str], exposures: FloatArray) -> RoundSignal:
-    """Return a signal with its round's neutralizers, condensed so that neutral weights are exact.
-
-    Parameters
-    ----------
-    ranks : (n,) float64
-        As :class:`signals.submission.Signal` holds them.
-    ids : sequence of str, length n
-    exposures : (n, k) float64
-        Frozen with the round. A round names no sample weights: every asset weighs one.
-    """
-    weights = np.ones(len(ranks))
-    return RoundSignal(ids, ranks, condensed(exposures, weights), weights)
-
-
 def moved(current: RoundSignal, former: Sequence[RoundSignal]) -> Moved:
     """Compare a signal with earlier ones, by custom the last :data:`FORMER_ROUNDS`.
 
     Parameters
     ----------
     current : RoundSignal
-        From :func:`round_signal`.
+        With the neutralizers and sample weights that were frozen with its round.
     former : sequence of RoundSignal
         Likewise, in any order; those whose universe is another one to more than a fifth are passed over.
     """

@@ -25,7 +25,7 @@ from service.atomic import write_file
 from service.home import Home
 from service.keptmarket import KeptMarket
 from service.pricepanel import PanelRules, stored_panel
-from service.pricestore import TICKER_MAP, Dataset, PriceStore
+from service.pricestore import Dataset, PriceStore
 from service.settings import Settings
 from service.vendors.files import read_meta
 from service.vendors.folder import FolderSource
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from market.synthetic import SyntheticSpec
 
 MANIFEST = "panel.json"
+PANEL_FLAGS = "flags.json"
 DATASET = "prices"
 """Name of the dataset that a file goes to when nobody names another."""
 
@@ -158,18 +159,31 @@ def load_panel(home: Home, settings: Settings) -> PointInTimePanel:
         return _generate(json.loads(manifest.read_text())["spec"])
     panel = stored_panel(market_store(home), panel_rules(settings))
     _give_memory_back()
+    keep_flags(home, panel.flags)
     return panel
 
 
 def ingested_flags(home: Home) -> list[str]:
-    """Return what every report must say of the home's data; empty before anything was ingested."""
+    """Return what every report must say of the home's data; empty before anything was ingested.
+
+    Some flags show only when the panel is put together, such as ``survivors_only``: those are of the last time it was.
+    """
     manifest = home.data / MANIFEST
     if manifest.is_file():
         flags: list[str] = json.loads(manifest.read_text())["flags"]
         return flags
-    kept = market_store(home).manifest()
-    mapped = kept.get(TICKER_MAP, {}).get("flags", [])
-    return sorted({*mapped, *(flag for entry in kept["datasets"].values() for flag in entry["flags"])})
+    store = market_store(home)
+    told = {flag for entry in store.manifest()["datasets"].values() for flag in entry["flags"]}
+    path = store.folder / PANEL_FLAGS
+    return sorted(told | set(json.loads(path.read_text()) if path.is_file() else []))
+
+
+def keep_flags(home: Home, flags: frozenset[str]) -> None:
+    """Keep the panel's flags for the pages and answers, which do not put it together."""
+    data = json.dumps(sorted(flags)).encode()
+    path = market_store(home).folder / PANEL_FLAGS
+    if not path.is_file() or path.read_bytes() != data:
+        write_file(path, data)
 
 
 def ingested_exchanges(home: Home) -> tuple[str, ...]:
@@ -226,8 +240,8 @@ def _day(fact: About) -> np.datetime64:
         day = np.datetime64(fact.delisted_on[:10], "D")
     except ValueError as error:
         raise InputRejected(Code.META_UNREADABLE, f"{fact.delisted_on!r} is no date of a delisting.") from error
-    if not np.isfinite(fact.delisting_return) or fact.delisting_return < -1.0:
-        raise InputRejected(Code.META_UNREADABLE, f"A delisting on {day} has no return of -1 or more.")
+    if fact.delisting_return < -1.0:  # NaN is for market.delistings
+        raise InputRejected(Code.META_UNREADABLE, f"The return of a delisting on {day} is less than -1.")
     return day
 
 

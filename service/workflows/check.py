@@ -32,7 +32,8 @@ from service.store import rounds, submissions
 from service.store.records import ModelRecord, RoundRecord
 from service.workflows.retentions import NEUTRAL_CHURN, former_churns, retained_ppb
 from service.workflows.submit import is_on_time, judge_for, model_of, round_taking
-from signals.preview import FORMER_ROUNDS, crowd_correlation, exposed, moved, round_signal, spread
+from signals.churn import RoundSignal
+from signals.preview import FORMER_ROUNDS, crowd_correlation, exposed, moved, spread
 from signals.submission import Verdict
 
 NOT_FEATURES = ("era", "id", "target")
@@ -203,14 +204,18 @@ def _history(asked: _Question, notes: dict[str, str]) -> dict[str, Any] | None:
     former = []
     for submission in earlier:
         own = get_frame(asked.connection, blobs, submission.round)
-        former.append(round_signal(blobs.get_array(str(submission.vector_sha)), own.asset_ids.tolist(), own.exposures))
-    found = moved(round_signal(asked.ranks, frame.asset_ids.tolist(), frame.exposures), former)
+        former.append(_round_signal(blobs.get_array(str(submission.vector_sha)), own))
+    found = moved(_round_signal(asked.ranks, frame), former)
     churns = former_churns(asked.platform, asked.connection, key, frame, (asked.model.id,), lambda _: asked.ranks)
     churn = churns.get(asked.model.id)
     if churn is None:
         notes["history"] = OTHER_UNIVERSE.format(round=earlier[0].round) if earlier else NO_EARLIER
     rounds_before = [str(submission.round) for submission in earlier]
     return {"model": asked.model.name, "rounds": rounds_before, "neutral_churn": churn} | asdict(found)
+
+
+def _round_signal(ranks: FloatArray, frame: RoundFrame) -> RoundSignal:
+    return RoundSignal(frame.asset_ids.tolist(), ranks, frame.neutralizers, frame.weights_v)
 
 
 def _retention(asked: _Question, churn: float | None, notes: dict[str, str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected
 from crowdalpha.ids import RoundKey, RoundState
 from crowdalpha.merkle import merkle_root
-from crowdalpha.terms import ATOMS_PER_TOKEN, RoundTerms
+from crowdalpha.terms import ATOMS_PER_TOKEN, RoundTerms, ScoringTerms
 from market.arrays import FloatArray
 from service.clock import instant_text
 from service.context import Platform
@@ -60,7 +60,7 @@ def close_round(platform: Platform, key: RoundKey) -> RoundRecord:
             platform, connection, key, terms.payout, frame, tuple(selected), lambda m: _vector(platform, selected[m])
         )
         scores.put_retentions(connection, kept)
-        book, prepared = _build_book(platform, frame, selected, at_risk)
+        book, prepared = _build_book(platform, terms.scoring, frame, selected, at_risk)
         files = put_book(platform.blobs, book) | put_prepared(platform.blobs, prepared)
         for name, sha in (files | closing_files(platform, connection, frame, book, prepared)).items():
             rounds.set_artifact(connection, key, name, sha)
@@ -88,7 +88,11 @@ def _reserve(
 
 
 def _build_book(
-    platform: Platform, frame: RoundFrame, selected: dict[str, SubmissionRecord], at_risk: dict[str, AtRisk]
+    platform: Platform,
+    scoring: ScoringTerms,
+    frame: RoundFrame,
+    selected: dict[str, SubmissionRecord],
+    at_risk: dict[str, AtRisk],
 ) -> tuple[ClosedBook, PreparedRound]:
     predictions = np.empty((len(selected), len(frame.asset_ids)))
     for row, submission in enumerate(selected.values()):
@@ -96,7 +100,11 @@ def _build_book(
     # Weights are ratios of stakes: float64 is enough here, because no amount is computed from them.
     weights = np.array([at_risk[m].at_risk_atoms / ATOMS_PER_TOKEN if m in at_risk else 0.0 for m in selected])
     threads = platform.settings.scoring.threads
-    prepared = prepare_round(predictions, frame.asset_ids.tolist(), list(selected), frame.exposures, workers=threads)
+    # N spans what the exposures and an intercept span: the neutral kinds are the same by either, ``alpha`` wants N itself.
+    exposures, weights_v = (frame.neutralizers, frame.weights_v) if "alpha" in scoring.kinds else (frame.exposures, None)
+    prepared = prepare_round(
+        predictions, frame.asset_ids.tolist(), list(selected), exposures, sample_weights=weights_v, workers=threads
+    )
     # The meta-model is made of the models' places, and then stands beside them as what contributions are measured against.
     meta = meta_model_of(prepared, weights, frame.exposures)
     sides = replace(prepared.sides, meta_model=meta.raw)

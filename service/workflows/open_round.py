@@ -1,9 +1,9 @@
 """Open a round: freeze its universe, neutralizers, terms and, in the classic tournament, its era.
 
 1. *load* the instant, the panel as known then, the terms in force.
-2. *decide* the universe, the exposures, s₀ of each exchange (the last session that closes before the round does) and the
-   resolve session, the latest at which a return of the round ends. Rounds keep the hours of the settings' exchange: its s₀ is
-   the round's base session.
+2. *decide* the universe, the exposures, the sample weights, s₀ of each exchange (the last session that closes before the round
+   does) and the resolve session, the latest at which a return of the round ends. Rounds keep the hours of the settings'
+   exchange: its s₀ is the round's base session.
 3. *commit* the files, then the round's row with its own copy of the terms.
 
 Opening a round that stands already for the same s₀ returns the standing one.
@@ -19,6 +19,7 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, Unavailable
 from crowdalpha.ids import RoundKey, RoundState, Tournament
 from market.calendars import SessionCalendar, to_date
+from market.neutralizers import neutralizers_of, sample_weights
 from market.panel import PanelView
 from service.context import Platform
 from service.frames import RoundFrame, RoundSessions, put_frame, put_schemes
@@ -111,12 +112,15 @@ def freeze(platform: Platform, view: PanelView, tournament: Tournament, base: da
         for row, position in enumerate(era.positions):
             labels[int(position)] = str(era.ids[row])
         live = parquet_bytes(to_table(era))
+    weights_v = sample_weights(view, universe.members)
     frame = RoundFrame(
         asset_ids=np.asarray(universe.asset_ids),
         labels=tuple(labels),
         exposures=exposures.values,
         names=exposures.names,
         kinds=exposures.kinds,
+        weights_v=weights_v,
+        neutralizers=neutralizers_of(exposures.values, weights_v),
     )
     return frame, universe.hash, live
 

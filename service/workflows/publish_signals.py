@@ -12,13 +12,13 @@ import numpy as np
 
 from crowdalpha.ids import RoundState, Tournament
 from market.calendars import to_date, to_instant
+from market.neutralizers import neutralizers_of, sample_weights
 from market.panel import PanelView
 from service.context import Platform
 from service.eratables import EraWriter, read_eras
 from service.frames import get_frame
 from service.store import rounds
 from service.workflows.publish_history import exposure_table
-from signals.portfolio_scores import condensed
 
 DATASET, VERSION = "signals", "v1.0"
 EXPOSURES = "{}_exposures.parquet"
@@ -38,13 +38,15 @@ def factor_names(view: PanelView, live: "LiveEra") -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class LiveEra:
-    """The live universe in the order of its assets, with factors by name, kind and exposures (n, k)."""
+    """The live universe in the order of its assets: factors by name, kind and exposures (n, k); v (n,) and N (n, rank)."""
 
     era: str
     tickers: tuple[str, ...]
     names: tuple[str, ...]
     kinds: tuple[str, ...]
     exposures: np.ndarray
+    weights_v: np.ndarray
+    neutralizers: np.ndarray
 
 
 def live_era(platform: Platform, view: PanelView) -> LiveEra:
@@ -53,11 +55,14 @@ def live_era(platform: Platform, view: PanelView) -> LiveEra:
         record = rounds.latest_round(connection, Tournament.SIGNALS)
         if record is not None and record.state is RoundState.OPEN:
             frame = get_frame(connection, platform.blobs, record.key)
-            return LiveEra(record.base_session.isoformat(), frame.labels, frame.names, frame.kinds, frame.exposures)
+            factors = (frame.names, frame.kinds, frame.exposures, frame.weights_v, frame.neutralizers)
+            return LiveEra(record.base_session.isoformat(), frame.labels, *factors)
     members = platform.desk.universe(view).members
     exposures = platform.desk.exposures(view, members)
     tickers = tuple(str(t) for t in np.asarray(view.assets.tickers)[members])
-    return LiveEra(view.last_session.isoformat(), tickers, exposures.names, exposures.kinds, exposures.values)
+    weights_v = sample_weights(view, members)
+    factors = (exposures.names, exposures.kinds, exposures.values, weights_v, neutralizers_of(exposures.values, weights_v))
+    return LiveEra(view.last_session.isoformat(), tickers, *factors)
 
 
 def write_live(folder: Path, live: LiveEra) -> None:
@@ -67,8 +72,7 @@ def write_live(folder: Path, live: LiveEra) -> None:
     order = sorted(range(len(live.tickers)), key=live.tickers.__getitem__)
     labels, values = [live.tickers[i] for i in order], np.ascontiguousarray(live.exposures[order])
     universe = pa.table({"era": [live.era] * len(labels), "ticker": labels, "data_type": ["live"] * len(labels)})
-    weights = np.ones(len(labels))  # a round weighs every asset one
-    basis = condensed(values, weights)
+    weights, basis = live.weights_v[order], np.ascontiguousarray(live.neutralizers[order])
     basis_names = tuple(f"neutralizer_{j:03d}" for j in range(basis.shape[1]))
     for name, table in {
         "live.parquet": universe,

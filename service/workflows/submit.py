@@ -21,7 +21,7 @@ from crowdalpha.errors import Conflict, Finding, InputRejected
 from crowdalpha.ids import RoundKey, RoundState, Tournament
 from crowdalpha.terms import RoundTerms
 from service.context import Platform
-from service.frames import get_frame, get_schemes
+from service.frames import get_labels, get_schemes
 from service.receipts import Receipt, sign_receipt
 from service.store import models, rounds, submissions
 from service.store.records import ModelRecord, RoundRecord, SubmissionRecord
@@ -85,9 +85,9 @@ def submit(
     with platform.store.read() as connection:
         model = model_of(connection, model_name, provider_id)
         record = round_taking(connection, model.tournament, round_key)
-        frame = get_frame(connection, platform.blobs, record.key)
+        labels = get_labels(connection, platform.blobs, record.key)
         schemes = get_schemes(connection, platform.blobs, record.key)
-    verdict = judge_for(record, data, frame.labels, schemes)
+    verdict = judge_for(record, data, labels, schemes)
     vector_sha: str | None = None
     if verdict.accepted and verdict.signal is not None:
         platform.blobs.put(data)

@@ -11,6 +11,7 @@ import numpy as np
 
 from crowdalpha.ids import RoundKey, RoundState, Tournament
 from market.arrays import FloatArray
+from market.neutralizers import neutralizers_of
 from service.frames import RoundFrame, put_frame
 from service.store import rounds
 from service.workflows.close_round import close_round
@@ -73,7 +74,9 @@ def open_next(served: Served, tickers: Sequence[str], seed: int) -> RoundKey:
         submissions_root=None,
     )
     factors = ("beta", "size", "sum")
-    frame = RoundFrame(np.array(tickers), tuple(tickers), exposures_of(tickers, seed), factors, ("style",) * 3)
+    exposures, weights_v = exposures_of(tickers, seed), np.linspace(0.5, 1.5, len(tickers))
+    basis = neutralizers_of(exposures, weights_v)
+    frame = RoundFrame(np.array(tickers), tuple(tickers), exposures, factors, ("style",) * 3, weights_v, basis)
     files = put_frame(served.platform.blobs, frame)
     with served.platform.store.write() as connection:
         rounds.add_round(connection, record)

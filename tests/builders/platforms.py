@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from crowdalpha.ids import RoundKey, RoundState, Tournament
 from crowdalpha.terms import ATOMS_PER_TOKEN
+from market.neutralizers import neutralizers_of
 from service.clock import SimulatedClock
 from service.context import Platform, build_platform
 from service.frames import ClosedBook, RoundFrame, get_frame, put_book, put_frame, put_prepared
@@ -148,7 +149,9 @@ def _open_round(platform: Platform, key: RoundKey, labels: tuple[str, ...], live
 
 def _add_round(platform: Platform, record: RoundRecord, labels: tuple[str, ...], live: bytes | None) -> None:
     exposures = np.random.default_rng(3).standard_normal((len(labels), 2))
-    frame = RoundFrame(np.array(TICKERS), labels, exposures, ("beta", "size"), ("style", "style"))
+    weights_v = np.linspace(0.5, 1.5, len(labels))
+    basis = neutralizers_of(exposures, weights_v)
+    frame = RoundFrame(np.array(TICKERS), labels, exposures, ("beta", "size"), ("style", "style"), weights_v, basis)
     files = put_frame(platform.blobs, frame)
     if live is not None:
         files["live"] = platform.blobs.put(live)

@@ -89,6 +89,14 @@ def test_payout_terms_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
     assert caught.value.code is Code.TERMS_INVALID
 
 
+def test_alpha_may_be_published_and_never_paid_on() -> None:
+    published = RoundTerms("x", ScoringTerms(("corr", "mmc", "alpha")), PayoutTerms(**PAYOUT))
+    assert RoundTerms.from_dict(json.loads(json.dumps(published.as_dict()))).scoring.kinds == ("corr", "mmc", "alpha")
+    with pytest.raises(InputRejected) as caught:
+        PayoutTerms(**(PAYOUT | {"multipliers_ppb": (("alpha", PPB),)}))
+    assert caught.value.code is Code.TERMS_INVALID
+
+
 def test_terms_pay_only_on_what_they_score() -> None:
     with pytest.raises(InputRejected):
         RoundTerms("x", ScoringTerms(("corr",)), PayoutTerms(**PAYOUT))

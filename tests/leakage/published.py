@@ -15,8 +15,8 @@ import numpy as np
 
 from crowdalpha.ids import RoundKey, Tournament
 from market.calendars import to_date, to_instant
+from market.neutralizers import neutralizers_of, sample_weights
 from market.panel import PanelView, PointInTimePanel
-from market.projection import orthonormal_basis
 from market.targets import forward_returns, neutral_target
 from market.windows import last_base_row
 from portfolio.book import BookState
@@ -70,10 +70,12 @@ class Published:
         view = self.desk.view(instant)
         universe = self.desk.universe(view)
         exposures = self.desk.exposures(view, universe.members)
+        weights_v = sample_weights(view, universe.members)
         return {
             "universe": universe,
             "exposures": exposures,
-            "neutralizers": orthonormal_basis(exposures.values),
+            "weights_v": weights_v,
+            "neutralizers": neutralizers_of(exposures.values, weights_v),
             "targets": self._targets(view),
             **self._crowd(view, universe.members, universe.asset_ids),
         }

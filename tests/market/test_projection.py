@@ -94,17 +94,6 @@ def test_basis_is_orthonormal_has_the_true_rank_and_adds_no_intercept():
     assert np.linalg.norm(np.ones(N) - basis @ (basis.T @ np.ones(N))) > 1.0
 
 
-def test_weighted_basis_is_orthonormal_under_the_weights_and_spans_the_same():
-    rng = np.random.default_rng(SEED)
-    exposures = np.column_stack([rng.normal(size=(N, 3)), sectors(rng, N, 4)])
-    weights = rng.random(N)
-    weights[:3] = 0.0
-    basis = orthonormal_basis(exposures, weights)
-    np.testing.assert_allclose(basis.T @ (weights[:, None] * basis), np.eye(basis.shape[1]), atol=1e-12)
-    joint = np.column_stack([basis, exposures])
-    assert np.linalg.matrix_rank(joint) == np.linalg.matrix_rank(exposures) == basis.shape[1]
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_values_that_are_not_finite_are_refused(bad):
     good = np.ones(4)
@@ -113,5 +102,3 @@ def test_values_that_are_not_finite_are_refused(bad):
         with pytest.raises(InputRejected) as caught:
             residualize(values, exposures)
         assert caught.value.code is Code.VALUE_NOT_FINITE
-    with pytest.raises(InputRejected):
-        orthonormal_basis(good[:, None], -good)

@@ -60,13 +60,15 @@ def factors(tickers, seed: int) -> pd.DataFrame:
     return pd.DataFrame(exposures_of(tickers, seed)[:, :2], index=pd.Index(tickers, name="ticker"))
 
 
-def basis(tickers, seed: int) -> pd.DataFrame:
-    table = factors(tickers, seed)
-    return pd.DataFrame(np.linalg.qr(table.to_numpy())[0], index=table.index)
+def sample_weights(tickers) -> pd.Series:
+    """Return the weights that the builders freeze with a round."""
+    return pd.Series(np.linspace(0.5, 1.5, len(tickers)), index=pd.Index(tickers, name="ticker"))
 
 
-def ones(tickers) -> pd.Series:
-    return pd.Series(1.0, index=pd.Index(tickers, name="ticker"))
+def basis(table: pd.DataFrame) -> pd.DataFrame:
+    """Return N with N'VN = I of an intercept and the factors."""
+    root = np.sqrt(sample_weights(table.index).to_numpy())[:, None]
+    return pd.DataFrame(np.linalg.qr(root * np.column_stack([np.ones(len(table)), table]))[0] / root, index=table.index)
 
 
 def gauss(values: dict[str, float], tickers) -> np.ndarray:
@@ -137,19 +139,19 @@ def test_churn_and_turnover_are_numerais_over_the_last_five_rounds(served: Serve
     with served.platform.store.read() as connection:
         first = get_frame(connection, served.platform.blobs, SIGNALS_OPEN).exposures
     tables = {w: factors(t, w) if w else pd.DataFrame(first, index=pd.Index(t, name="ticker")) for w, t in former.items()}
-    bases = {w: pd.DataFrame(np.linalg.qr(t.to_numpy())[0], index=t.index) for w, t in tables.items()}
+    bases = {w: basis(table) for w, table in tables.items()}
     asked = {
         "curr_sub": series(values),
-        "curr_sample_weight": ones(now),
+        "curr_sample_weight": sample_weights(now),
         "prev_subs": {str(w): series(drift(former[w], w)) for w in last},
-        "prev_sample_weights": {str(w): ones(former[w]) for w in last},
+        "prev_sample_weights": {str(w): sample_weights(former[w]) for w in last},
     }
     mean = oracle.calculate_mean_neutral_churn(
         curr_neutralizer=factors(now, weeks), prev_neutralizers={str(w): tables[w] for w in last}, **asked
     )
     assert history["mean_neutral_churn"] == pytest.approx(mean, abs=1e-12)
     largest = oracle.calculate_max_churn_and_turnover(
-        curr_neutralizer=basis(now, weeks), prev_neutralizers={str(w): bases[w] for w in last}, **asked
+        curr_neutralizer=basis(factors(now, weeks)), prev_neutralizers={str(w): bases[w] for w in last}, **asked
     )
     assert (history["max_churn"], history["max_turnover"]) == pytest.approx(largest, abs=1e-12)
     before = former[weeks - 1]

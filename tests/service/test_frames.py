@@ -9,14 +9,17 @@ from datetime import date
 
 import numpy as np
 import pytest
+from sqlalchemy import delete
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InvariantBroken, Unavailable
+from market.neutralizers import neutralizers_of
 from service.context import Platform
-from service.frames import RoundSessions, get_frame, get_prepared, put_frame, put_prepared
+from service.frames import RoundSessions, get_frame, get_labels, get_prepared, put_frame, put_prepared
 from service.store import rounds
+from service.store.schema import of_round, round_artifacts
 from signals.prepared import PreparedRound, prepare_round, score_prepared
-from tests.builders.platforms import SIGNALS_OPEN, TICKERS, serve_small
+from tests.builders.platforms import CLASSIC_OPEN, SIGNALS_OPEN, TICKERS, serve_small
 
 SEED = 4_711
 
@@ -41,6 +44,26 @@ def keep(platform: Platform, prepared: PreparedRound) -> None:
     with platform.store.write() as connection:
         for name, sha in files.items():
             rounds.set_artifact(connection, SIGNALS_OPEN, name, sha)
+
+
+def test_a_round_keeps_its_sample_weights_and_neutralizers(platform: Platform) -> None:
+    with platform.store.read() as connection:
+        frame = get_frame(connection, platform.blobs, SIGNALS_OPEN)
+        assert get_labels(connection, platform.blobs, SIGNALS_OPEN) == frame.labels == TICKERS
+    np.testing.assert_array_equal(frame.weights_v, np.linspace(0.5, 1.5, len(TICKERS)))
+    assert frame.neutralizers.tobytes() == neutralizers_of(frame.exposures, frame.weights_v).tobytes()
+    assert not frame.neutralizers.flags.writeable
+
+
+def test_in_a_round_of_before_there_were_sample_weights_every_asset_weighs_one(platform: Platform) -> None:
+    late = round_artifacts.c.name.in_(("weights_v", "neutralizers"))
+    with platform.store.write() as connection:
+        connection.execute(delete(round_artifacts).where(of_round(round_artifacts, CLASSIC_OPEN), late))
+    with platform.store.read() as connection:
+        frame = get_frame(connection, platform.blobs, CLASSIC_OPEN)
+    np.testing.assert_array_equal(frame.weights_v, np.ones(len(TICKERS)))
+    q, r = np.linalg.qr(np.column_stack([np.ones(len(TICKERS)), frame.exposures]))
+    np.testing.assert_allclose(frame.neutralizers, q * np.sign(np.diag(r)), atol=1e-12)
 
 
 def test_a_round_that_has_not_closed_has_nothing_prepared(platform: Platform) -> None:
@@ -81,11 +104,12 @@ def test_where_a_rounds_assets_trade_comes_back_and_is_a_file_of_its_own(platfor
     with platform.store.read() as connection:
         plain = get_frame(connection, platform.blobs, SIGNALS_OPEN)
     assert plain.sessions is None
-    assert set(put_frame(platform.blobs, plain)) == {"universe", "exposures"}
+    bare = put_frame(platform.blobs, plain)
+    assert set(bare) == {"universe", "exposures", "weights_v", "neutralizers"}
     exchanges = np.array(["XNYS", "XTKS"])[np.arange(len(TICKERS)) % 2]
     told = RoundSessions(exchanges, {"XNYS": date(2016, 3, 24), "XTKS": date(2016, 3, 25)})
     files = put_frame(platform.blobs, replace(plain, sessions=told))
-    assert {name: files[name] for name in ("universe", "exposures")} == put_frame(platform.blobs, plain)
+    assert {name: files[name] for name in bare} == bare
     with platform.store.write() as connection:
         rounds.set_artifact(connection, SIGNALS_OPEN, "sessions", files["sessions"])
         again = get_frame(connection, platform.blobs, SIGNALS_OPEN).sessions

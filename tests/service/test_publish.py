@@ -202,7 +202,13 @@ def test_the_live_neutralizers_are_orthonormal_span_the_exposures_and_have_a_sig
     assert basis.shape == (len(v), rank)
     assert np.abs(basis.T @ (v[:, None] * basis) - np.eye(rank)).max() <= 1e-10
     assert np.abs(exposures - basis @ (basis.T @ (v[:, None] * exposures))).max() <= 1e-10 * np.abs(exposures).max()
-    assert (basis[np.abs(basis).argmax(axis=0), np.arange(rank)] > 0).all()
+    # Each column is the first of intercept and factors that is new, and its product with it is positive.
+    products = basis.T @ (v[:, None] * np.column_stack([np.ones(len(v)), exposures]))
+    first = np.argmax(np.abs(products) > 1e-10, axis=1)
+    assert (np.diff(first) > 0).all()
+    assert (products[np.arange(rank), first] > 0).all()
+    assert v.mean() == pytest.approx(1.0)
+    assert v.max() > v.min() > 0
     told = json.loads(release.path("signals", "factors.json").read_text())["factors"]
     columns = list(frame(release, "signals", "live_exposures.parquet").columns)
     assert [f["name"] for f in told] == columns[2:]

@@ -15,9 +15,9 @@ import pytest
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
+from market.neutralizers import condensed
 from signals import score_frame
 from signals.churn import RoundSignal, churn, max_churn_and_turnover, mean_neutral_churn, retention
-from signals.portfolio_scores import condensed
 from signals.scores import corr, fnc, mmc, neutral_corr, neutral_mmc
 from signals.sides import NEEDS
 from tests.builders.library import KINDS, Refused, by_library
