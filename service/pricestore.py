@@ -227,22 +227,22 @@ class PriceStore:
         """Return the kept table of exchange rates as it came, None where there is none; raises like :meth:`prices`."""
         return self._whole(RATES)
 
-    def keep_ticker_map(self, data: bytes, flags: Sequence[str]) -> None:
-        """Keep a ticker map as it came, and its flags, in the place of the former one, whose file stays; it was read before."""
-        self._keep_whole(TICKER_MAP, data, {"flags": sorted(flags)})
+    def keep_ticker_map(self, data: bytes) -> None:
+        """Keep a ticker map as it came, in the place of the former one, whose file stays; it was read before."""
+        self._keep_whole(TICKER_MAP, data)
 
     def ticker_map(self) -> bytes | None:
         """Return the kept ticker map as it came, None where there is none; raises like :meth:`prices`."""
         return self._whole(TICKER_MAP)
 
-    def _keep_whole(self, kind: str, data: bytes, extra: Mapping[str, Any] | None = None) -> None:
+    def _keep_whole(self, kind: str, data: bytes) -> None:
         with self._locked():
             manifest = self.manifest()
             sha = sha256_hex(data)
             name = f"{kind}/{sha[:20]}"
             (self.folder / kind).mkdir(exist_ok=True)
             write_file(self.folder / name, data, sync=self.sync)
-            manifest[kind] = {"file": name, "sha256": sha, **(extra or {})}
+            manifest[kind] = {"file": name, "sha256": sha}
             write_file(self.folder / MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode(), sync=self.sync)
 
     def _whole(self, kind: str) -> bytes | None:

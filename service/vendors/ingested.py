@@ -26,7 +26,7 @@ from service.atomic import write_file
 from service.home import Home
 from service.keptmarket import KeptMarket
 from service.pricepanel import PanelRules, stored_panel
-from service.pricestore import TICKER_MAP, Dataset, PriceStore, give_memory_back
+from service.pricestore import Dataset, PriceStore, give_memory_back
 from service.settings import Settings
 from service.vendors.files import read_meta
 from service.vendors.folder import FolderSource
@@ -161,7 +161,7 @@ def load_panel(home: Home, settings: Settings) -> PointInTimePanel:
     store = market_store(home)
     panel = stored_panel(store, panel_rules(settings))
     give_memory_back()
-    _keep_flags(store, panel.flags)
+    keep_flags(store, panel.flags)
     return panel
 
 
@@ -180,12 +180,10 @@ def ingested_flags(home: Home) -> list[str]:
     told: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     if told.get("manifest") == _version(kept):
         return list(told["flags"])
-    mapped = kept.get(TICKER_MAP, {}).get("flags", [])
-    datasets = (flag for entry in kept["datasets"].values() for flag in entry["flags"])
-    return sorted({*told.get("flags", []), *mapped, *datasets})
+    return sorted({*told.get("flags", []), *(flag for entry in kept["datasets"].values() for flag in entry["flags"])})
 
 
-def _keep_flags(store: PriceStore, flags: frozenset[str]) -> None:
+def keep_flags(store: PriceStore, flags: frozenset[str]) -> None:
     """Keep the panel's flags for the pages and answers, which do not put it together."""
     data = json.dumps({"manifest": _version(store.manifest()), "flags": sorted(flags)}).encode()
     path = store.folder / PANEL_FLAGS

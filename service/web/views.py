@@ -19,6 +19,7 @@ FLAG_SENTENCES = {
     "synthetic": "The market is synthetic: made from a seed. Nothing here says what a real market would have paid.",
     "survivors_only": "The prices hold no delisted company: whoever went under is missing, which flatters long books.",
     "static_lookahead": "Sectors, countries and share counts are of one late date and are used for all earlier ones.",
+    "labels_unmapped": "The ticker map does not know every label of the prices: each of those counts as an asset of its own.",
     "assumed": "When each price was known is assumed (its close plus a delay), not recorded.",
     "adjusted_prices": "Prices are adjusted for later splits after the fact; no rule looks at price levels.",
     "dividends_inferred": "Dividends are inferred from adjusted closes, on the day on which these changed.",

@@ -23,7 +23,7 @@ from service.context import Platform
 from service.frames import get_frame
 from service.pricepanel import mapped_panel
 from service.store import audit, rounds
-from service.vendors.ingested import market_store, panel_rules
+from service.vendors.ingested import keep_flags, market_store, panel_rules
 
 UNRESOLVED = (RoundState.OPEN, RoundState.CLOSED, RoundState.SCORING)
 
@@ -69,8 +69,9 @@ def ingest_ticker_map(platform: Platform, path: Path) -> MapIngested:
     panel = mapped_panel(store, book, panel_rules(platform.settings)) if store.manifest()["datasets"] else None
     if panel is not None:
         _refuse_lost(_in_use(platform) - _priced(panel))
-    store.keep_ticker_map(data, sorted(book.flags))
+    store.keep_ticker_map(data)
     if panel is not None:
+        keep_flags(store, panel.flags)
         platform.desk.use(panel)
     notes = {} if panel is None else panel.notes
     done = MapIngested(

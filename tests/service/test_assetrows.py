@@ -68,7 +68,7 @@ def store(tmp_path: Path) -> PriceStore:
 
 
 def panel_under(store: PriceStore, text: str) -> PointInTimePanel:
-    store.keep_ticker_map((HEAD + text).encode(), [])
+    store.keep_ticker_map((HEAD + text).encode())
     return stored_panel(store)
 
 
