@@ -20,7 +20,8 @@ import pytest
 
 from crowdalpha.errors import CrowdalphaError, InputRejected, InvariantBroken
 from crowdalpha.terms import ATOMS_PER_TOKEN, PPB, PayoutTerms
-from market.exposures import _dummies
+from market.assettable import AssetTable
+from market.exposures import assemble
 from market.ranks import gaussianize, mean_places, tie_kept_rank
 from portfolio.performance import performance
 from signals import neutralize, score_frame
@@ -117,8 +118,13 @@ def ends(s: pd.Series, top_bottom: int) -> list[pd.Series]:
 
 def dummies(df: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     (column,) = columns
-    names, table = _dummies(df[column].to_numpy(dtype=str), column)
-    return df.drop(columns=column).assign(**{name.replace(":", "_"): table[:, i] for i, name in enumerate(names)})
+    words = df[column].to_numpy(dtype=str)
+    ids, same = np.arange(len(words)).astype("U9"), np.full(len(words), "one")
+    made = assemble(
+        AssetTable(np.sort(ids), ids, words, same, same, same, np.ones(len(words))), np.arange(len(words)), {}, frozenset()
+    )
+    labels = [f"{column}_{name.removeprefix('sector:')}" for name in made.names]
+    return df.drop(columns=column).assign(**dict(zip(labels, made.values.T, strict=True)))
 
 
 def staked_mean(predictions: pd.DataFrame, stakes: pd.Series) -> pd.Series:
