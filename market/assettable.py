@@ -121,6 +121,10 @@ class AssetWords:
         assets, last = np.unique(self.assets[newest_first], return_index=True)
         return assets, self.values[newest_first[last]]
 
+    def ever(self, column: str) -> set[str]:
+        """Return all words that are ever said in a column."""
+        return set(self.values[self.columns == COLUMNS.index(column)].tolist()) - {""}
+
     def applied(self, table: AssetTable, count: int) -> AssetTable:
         """Return a table of assets with the first ``count`` changes applied; an asset without a ticker bears its id."""
         changed = {}

@@ -31,6 +31,7 @@ from market.targets import coverage, forward_returns, neutral_target
 from market.universe import UniverseRule, select_members
 from market.windows import last_base_row
 from service.diagnosis import AGAINST_EXAMPLE, EraLine, EraState, MeasuredEra, SignalEra
+from service.historylabels import HistoryLabels
 from service.replay.providers.momentum import momentum_at
 from service.workflows.retentions import retained_ppb
 from signals.constancy import is_constant
@@ -87,8 +88,8 @@ class EraScorer:
     terms : RoundTerms
         Of the tournament, as they are now.
     history : History
-    positions : (labels,) int64
-        Places of the history's identifiers on the panel's asset axis, −1 for one that the panel lacks.
+    labels : HistoryLabels
+        What the history's identifiers mean.
     meta_models : mapping of date to (assets,) float64
         By session, on the panel's asset axis; NaN where there is none.
     """
@@ -98,7 +99,7 @@ class EraScorer:
     rule: UniverseRule
     terms: RoundTerms
     history: History
-    positions: IntArray
+    labels: HistoryLabels
     meta_models: dict[date, FloatArray] = field(default_factory=dict)
 
     def placed(self, findings: FindingList) -> list[Place]:
@@ -132,10 +133,11 @@ class EraScorer:
         return found
 
     def notice_unknown(self, findings: FindingList) -> None:
-        """Name the first identifiers that the panel lacks."""
-        unknown = np.flatnonzero(self.positions < 0)
-        if unknown.size:
-            named = _named([self.history.labels[i] for i in unknown[:NAMES_SHOWN].tolist()], unknown.size)
+        """Name the first identifiers that no asset of the panel ever has."""
+        known = {*self.panel.assets.tickers.tolist(), *self.outcome.assets.tickers.tolist(), *self.panel.words.ever("tickers")}
+        unknown = [label for label in self.history.labels if label not in known]
+        if unknown:
+            named = _named(unknown[:NAMES_SHOWN], len(unknown))
             findings.notice(Code.ID_UNKNOWN, f"Identifiers without prices, left out: {named}.")
 
     def view(self, row: int) -> PanelView:
@@ -145,12 +147,13 @@ class EraScorer:
     def open(self, at: Place) -> OpenedEra | Finding:
         """Choose the era's universe and put its values on it; a finding where it cannot be measured."""
         line = int(self.history.first_lines[at.place])
+        view = self.view(at.row)
         try:
-            members = select_members(self.view(at.row), self.rule)
+            members = select_members(view, self.rule)
         except InputRejected as error:
             return Finding(error.code, error.message, line, refuses=False)
         codes, values = self.history.era(at.place)
-        where = self.positions[codes]
+        where = self.labels.on(view.assets, members, codes.astype(np.int64))
         placed = np.full(len(self.panel.assets), np.nan)
         placed[where[where >= 0]] = values[where >= 0]
         opened = OpenedEra(at, members, placed[members], int((where < 0).sum()), len(codes))
@@ -158,7 +161,7 @@ class EraScorer:
         if opened.covered >= wanted:
             return opened
         lacking = members[np.isnan(opened.values)]
-        named = _named(self.panel.assets.tickers[lacking[:NAMES_SHOWN]].tolist(), lacking.size)
+        named = _named(view.assets.tickers[lacking[:NAMES_SHOWN]].tolist(), lacking.size)
         have = f"{opened.covered:,} of the {len(members):,} assets of the universe have a value"
         message = f"{have}, at least {wanted:,} are needed; the date was left out. Missing: {named}."
         return Finding(Code.COVERAGE_TOO_LOW, message, line, value=str(self.history.dates[at.place]), refuses=False)

@@ -34,6 +34,7 @@ from service.diagnosis import (
     step_and_lags,
 )
 from service.erascorer import ERAS_A_BLOCK, EraScorer, OpenedEra
+from service.historylabels import HistoryLabels
 from service.metamodels import published_raw_vectors
 from service.progress import Progress, Silent
 from service.settings import load_terms
@@ -151,8 +152,7 @@ def _scorer(platform: Platform, history: History) -> EraScorer:
     outcome.return_index()
     outcome.history_sessions()
     _ = outcome.traded
-    place_of = {str(ticker): i for i, ticker in enumerate(outcome.assets.tickers.tolist())}
-    positions = np.array([place_of.get(label, -1) for label in history.labels], dtype=np.int64)
+    labels = HistoryLabels.of(history.labels, outcome.assets)
     published = published_raw_vectors(platform, Tournament.SIGNALS, {to_date(s) for s in panel.sessions})
     asset_of = {str(asset): i for i, asset in enumerate(panel.assets.asset_ids.tolist())} if published else {}
     meta_models = {}
@@ -161,7 +161,7 @@ def _scorer(platform: Platform, history: History) -> EraScorer:
         for asset, value in zip(asset_ids.tolist(), vector.tolist(), strict=True):
             if asset in asset_of:
                 meta_models[session][asset_of[asset]] = value
-    return EraScorer(panel, outcome, rule, terms, history, positions, meta_models)
+    return EraScorer(panel, outcome, rule, terms, history, labels, meta_models)
 
 
 def _diagnosis(file: str, scorer: EraScorer, eras: list[MeasuredEra], findings: FindingList) -> Diagnosis:

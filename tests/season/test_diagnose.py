@@ -6,6 +6,7 @@ with the functions of one date at a time and with score_frame.
 """
 
 import json
+from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 
 from crowdalpha.ids import RoundState, Tournament
+from market.assettable import AssetWords
 from market.exposures import compute_exposures
 from market.panel import PointInTimePanel
 from market.synthetic import SyntheticSpec
@@ -242,6 +244,35 @@ def test_nothing_after_an_eras_evening_changes_its_universe_exposure_or_churn(
             assert one["signal"]["scores"] == pytest.approx(two["signal"]["scores"], abs=1e-12)
             assert one["state"] == two["state"] == "scored"
     assert compared > 30
+
+
+def test_a_history_may_be_written_in_the_tickers_of_its_dates_or_in_those_of_the_end(
+    home: Home, found: dict[str, Any], tmp_path: Path
+) -> None:
+    panel = season_panel()
+    codes = [label for label in panel.assets.tickers.tolist() if f",{label}," in found["path"].read_text()][:20]
+    places = np.flatnonzero(np.isin(panel.assets.tickers, codes))
+    at = panel.known_at[panel.index_of(date(2020, 12, 31))].astype("datetime64[us]")
+    new_names = np.array([f"NEW{i}" for i in places])
+    renamed = replace(panel, words=AssetWords(np.full(20, at), np.zeros(20, dtype=np.int64), places, new_names))
+    header, *lines = found["path"].read_text().splitlines()
+    name_of = dict(zip(panel.assets.tickers[places].tolist(), new_names.tolist(), strict=True))
+
+    def in_new_names(first: str) -> Path:
+        rows = [line.split(",") for line in lines]
+        path = tmp_path / f"from-{first}.csv"
+        path.write_text("\n".join([header, *(",".join([d, name_of.get(t, t) if d >= first else t, v]) for d, t, v in rows)]))
+        return path
+
+    with open_platform(home.path, small_settings()) as platform:
+        platform.desk.use(panel)
+        wanted = plain(diagnose(platform, found["path"]))["eras"]
+        platform.desk.use(renamed)
+        for path in (in_new_names("2000-01-01"), in_new_names("2020-12-31")):
+            assert plain(diagnose(platform, path))["eras"] == wanted
+        lost = plain(diagnose(platform, found["path"]))["eras"]  # the old names mean nobody after the change
+    covered = {era["date"]: era["covered"] for era in wanted}
+    assert {era["covered"] < covered[era["date"]] for era in lost if era["date"] >= "2020-12-31"} == {True}
 
 
 def test_the_example_is_momentum(call: Any, tmp_path: Path) -> None:
