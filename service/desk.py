@@ -154,6 +154,17 @@ class MarketDesk:
             self._exposures[key] = compute_exposures(view, members)
         return self._exposures[key]
 
+    def _exposures_on(self, instant: datetime) -> "tuple[IntArray, Exposures]":
+        """Return the universe of an evening and its exposures; where both are remembered no view of that evening is made."""
+        key = self.panel.knowledge_at(instant)
+        universe = self._universes.get(key)
+        exposures = None if universe is None else self._exposures.get((key, universe.members.tobytes()))
+        if universe is None or exposures is None:
+            view = self.panel.as_of(instant)
+            universe = self.universe(view)
+            exposures = self.exposures(view, universe.members)
+        return universe.members, exposures
+
     def positions_of(self, asset_ids: "np.ndarray") -> IntArray:
         """Return where ``asset_ids`` stand on the panel's asset axis; raises Unavailable when one is gone."""
         known = np.asarray(self.panel.assets.asset_ids)
@@ -177,9 +188,7 @@ class MarketDesk:
         ends = week_end_rows(view.sessions, self.settings.universe.min_history_sessions, weeks + 1)
         periods = []
         for begin, end in pairwise(ends):
-            past = self.panel.as_of(to_instant(self.panel.known_at[begin]))
-            members = self.universe(past).members
-            exposures = self.exposures(past, members)
+            members, exposures = self._exposures_on(to_instant(self.panel.known_at[begin]))
             loadings = np.zeros((returns.shape[1], len(names)))
             for column, name in enumerate(names):
                 if name in exposures.names:
