@@ -9,11 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from portfolio.activeset import ActiveSet, active_set
     from portfolio.alpha import alpha_from_signal, shrunk_ic
+    from portfolio.attribution import Lines, by_factor, carino_linked
     from portfolio.book import BookState, Liquidity, TradingCosts, costs_of
     from portfolio.build import build_problem
     from portfolio.ladder import Rung, Solution, solve
     from portfolio.mandate import Mandate, mandate_from_mapping
+    from portfolio.ownership import by_model, model_alphas, model_weights
     from portfolio.performance import Performance, beta_with_error
     from portfolio.problem import RebalanceProblem, objective
     from portfolio.riskmodel import FactorPeriod, RiskModel, estimate_risk_model, factor_returns
@@ -23,6 +26,14 @@ if TYPE_CHECKING:
     from portfolio.verify import violations
 
 _HOME = {
+    "ActiveSet": "activeset",
+    "active_set": "activeset",
+    "Lines": "attribution",
+    "by_factor": "attribution",
+    "carino_linked": "attribution",
+    "by_model": "ownership",
+    "model_alphas": "ownership",
+    "model_weights": "ownership",
     "alpha_from_signal": "alpha",
     "shrunk_ic": "alpha",
     "BookState": "book",
@@ -55,10 +66,12 @@ _HOME = {
 }
 
 __all__ = [
+    "ActiveSet",
     "BacktestResult",
     "BookState",
     "DayRecord",
     "FactorPeriod",
+    "Lines",
     "Liquidity",
     "Mandate",
     "Performance",
@@ -68,16 +81,22 @@ __all__ = [
     "Solution",
     "TearSheetData",
     "TradingCosts",
+    "active_set",
     "alpha_from_signal",
     "backtest",
     "backtest_vectorbt",
     "beta_with_error",
     "build_problem",
+    "by_factor",
+    "by_model",
+    "carino_linked",
     "collect",
     "costs_of",
     "estimate_risk_model",
     "factor_returns",
     "mandate_from_mapping",
+    "model_alphas",
+    "model_weights",
     "objective",
     "render_tearsheet",
     "shrunk_ic",
