@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from portfolio.attribution import Lines, by_factor, carino_linked
     from portfolio.book import BookState, Liquidity, TradingCosts, costs_of
     from portfolio.build import build_problem
+    from portfolio.drift import drift_between_decisions
     from portfolio.ladder import Rung, Solution, solve
     from portfolio.mandate import Mandate, mandate_from_mapping
     from portfolio.ownership import by_model, model_alphas, model_weights
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from portfolio.riskmodel import FactorPeriod, RiskModel, estimate_risk_model, factor_returns
     from portfolio.simulate import BacktestResult, DayRecord, backtest, collect, step
     from portfolio.tearsheet import TearSheetData, render_tearsheet
+    from portfolio.trials import DeflatedSharpe, deflated_sharpe
     from portfolio.vectorbt_adapter import backtest_vectorbt
     from portfolio.verify import violations
 
@@ -48,6 +50,9 @@ _HOME = {
     "mandate_from_mapping": "mandate",
     "Performance": "performance",
     "beta_with_error": "performance",
+    "drift_between_decisions": "drift",
+    "DeflatedSharpe": "trials",
+    "deflated_sharpe": "trials",
     "RebalanceProblem": "problem",
     "objective": "problem",
     "FactorPeriod": "riskmodel",
@@ -70,6 +75,7 @@ __all__ = [
     "BacktestResult",
     "BookState",
     "DayRecord",
+    "DeflatedSharpe",
     "FactorPeriod",
     "Lines",
     "Liquidity",
@@ -92,6 +98,8 @@ __all__ = [
     "carino_linked",
     "collect",
     "costs_of",
+    "deflated_sharpe",
+    "drift_between_decisions",
     "estimate_risk_model",
     "factor_returns",
     "mandate_from_mapping",
