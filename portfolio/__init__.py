@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from portfolio.performance import Performance, beta_with_error
     from portfolio.problem import RebalanceProblem, objective
     from portfolio.riskmodel import FactorPeriod, RiskModel, estimate_risk_model, factor_returns
+    from portfolio.sheetsections import CapacityPoint
     from portfolio.simulate import BacktestResult, DayRecord, backtest, collect, step
     from portfolio.tearsheet import TearSheetData, render_tearsheet
     from portfolio.trials import DeflatedSharpe, deflated_sharpe
@@ -64,6 +65,7 @@ _HOME = {
     "backtest": "simulate",
     "collect": "simulate",
     "step": "simulate",
+    "CapacityPoint": "sheetsections",
     "TearSheetData": "tearsheet",
     "render_tearsheet": "tearsheet",
     "backtest_vectorbt": "vectorbt_adapter",
@@ -74,6 +76,7 @@ __all__ = [
     "ActiveSet",
     "BacktestResult",
     "BookState",
+    "CapacityPoint",
     "DayRecord",
     "DeflatedSharpe",
     "FactorPeriod",
