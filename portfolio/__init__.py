@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from portfolio.sheetsections import CapacityPoint
     from portfolio.simulate import BacktestResult, DayRecord, backtest, collect, step
     from portfolio.tearsheet import TearSheetData, render_tearsheet
-    from portfolio.trials import DeflatedSharpe, deflated_sharpe
+    from portfolio.trials import DeflatedSharpe, deflated_sharpe, deflated_sharpes
     from portfolio.vectorbt_adapter import backtest_vectorbt
     from portfolio.verify import violations
 
@@ -54,6 +54,7 @@ _HOME = {
     "drift_between_decisions": "drift",
     "DeflatedSharpe": "trials",
     "deflated_sharpe": "trials",
+    "deflated_sharpes": "trials",
     "RebalanceProblem": "problem",
     "objective": "problem",
     "FactorPeriod": "riskmodel",
@@ -102,6 +103,7 @@ __all__ = [
     "collect",
     "costs_of",
     "deflated_sharpe",
+    "deflated_sharpes",
     "drift_between_decisions",
     "estimate_risk_model",
     "factor_returns",

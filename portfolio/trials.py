@@ -132,20 +132,29 @@ def deflated_sharpe(returns: FloatArray, trials: FloatArray) -> DeflatedSharpe:
     The variance of ratios is taken over the clusters' mean returns, and is never below 1/T, the variance that the ratios of
     independent tries without skill have by chance alone: a few alike clusters do not make luck impossible.
     """
-    if returns.ndim != 1 or trials.ndim != 2 or not (np.isfinite(returns).all() and np.isfinite(trials).all()):
+    return _judge(returns[None, :] if returns.ndim == 1 else returns, trials)[0]
+
+
+def deflated_sharpes(trials: FloatArray) -> tuple[DeflatedSharpe, ...]:
+    """Judge each of m trials (m, T) by all of them, as :func:`deflated_sharpe` does, with one clustering."""
+    return _judge(trials, trials)
+
+
+def _judge(paths: FloatArray, trials: FloatArray) -> tuple[DeflatedSharpe, ...]:
+    if paths.ndim != 2 or trials.ndim != 2 or not (np.isfinite(paths).all() and np.isfinite(trials).all()):
         raise InputRejected(Code.PROBLEM_INVALID, "Trials are rows of finite returns over one history.")
-    year = math.sqrt(SESSIONS_PER_YEAR)
-    ratio, error = _ratio(returns), sharpe_error(returns)
     groups = clusters(trials)
-    count = int(groups.max(initial=-1)) + 1
-    ratios = np.array([_ratio(trials[groups == group].mean(axis=0)) for group in range(count)])
+    ratios = np.array([_ratio(trials[groups == group].mean(axis=0)) for group in range(int(groups.max(initial=-1)) + 1)])
     known = ratios[np.isfinite(ratios)]
     variance = max(float(known.var(ddof=1)) if known.size > 1 else 0.0, 1.0 / max(trials.shape[1], 1))
-    threshold = best_of_luck(int(known.size), variance)
-    probability = probabilistic_sharpe(ratio, threshold, error) if math.isfinite(ratio) else NAN
-    return DeflatedSharpe(
-        probability, ratio * year, error * year, threshold * year, max(trials.shape[0], 1), max(known.size, 1)
-    )
+    threshold, year = best_of_luck(int(known.size), variance), math.sqrt(SESSIONS_PER_YEAR)
+    judged = []
+    for path in paths:
+        ratio, error = _ratio(path), sharpe_error(path)
+        probability = probabilistic_sharpe(ratio, threshold, error) if math.isfinite(ratio) else NAN
+        counts = max(trials.shape[0], 1), max(int(known.size), 1)
+        judged.append(DeflatedSharpe(probability, ratio * year, error * year, threshold * year, *counts))
+    return tuple(judged)
 
 
 def _ratio(returns: FloatArray) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crowdalpha.errors import InputRejected
-from portfolio.trials import best_of_luck, clusters, deflated_sharpe, probabilistic_sharpe
+from portfolio.trials import best_of_luck, clusters, deflated_sharpe, deflated_sharpes, probabilistic_sharpe
 
 
 def published_error(ratio: float, skewness: float, kurtosis: float, sessions: int) -> float:
@@ -66,6 +66,14 @@ def test_copies_cost_nothing_and_independent_tries_all_count():
     assert many.probability < alone.probability
     none = deflated_sharpe(path, np.zeros((0, 750)))
     assert (none.trials, none.probability) == (1, alone.probability)
+
+
+def test_all_trials_at_once_are_each_by_itself():
+    """Judging a table gives what judging its rows gives; an empty table gives nothing."""
+    print("seed 125")
+    trials = 0.01 * np.random.default_rng(125).standard_normal((7, 300)) + 0.0005
+    assert deflated_sharpes(trials) == tuple(deflated_sharpe(row, trials) for row in trials)
+    assert deflated_sharpes(np.zeros((0, 5))) == ()
 
 
 def test_a_search_without_skill_is_seldom_believed_and_skill_is():
