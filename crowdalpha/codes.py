@@ -111,6 +111,7 @@ class Code(StrEnum):
     PROBLEM_INVALID = "problem_invalid", "The rebalance problem's arrays have wrong shapes or hold values that are not finite."
     SOLVER_FAILED = "solver_failed", "No solver gave a book that passed the checks."
     BACKTEST_NOT_EXPRESSIBLE = "backtest_not_expressible", "The second backtest engine cannot express this case."
+    EXPOSURE_DRIFT = "exposure_drift", "Between two decisions an exposure of the book drifted past its drift band."
     FUND_DAY_EXISTS = "fund_day_exists", "The fund's day was recorded before with other numbers."
     # Settings, home, access
     SETTING_UNKNOWN = "setting_unknown", "There is no setting of that name."

@@ -9,20 +9,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from portfolio.activeset import ActiveSet, active_set
     from portfolio.alpha import alpha_from_signal, shrunk_ic
+    from portfolio.attribution import Lines, by_factor, carino_linked
     from portfolio.book import BookState, Liquidity, TradingCosts, costs_of
     from portfolio.build import build_problem
+    from portfolio.drift import drift_between_decisions
     from portfolio.ladder import Rung, Solution, solve
     from portfolio.mandate import Mandate, mandate_from_mapping
+    from portfolio.ownership import by_model, model_alphas, model_weights
     from portfolio.performance import Performance, beta_with_error
     from portfolio.problem import RebalanceProblem, objective
     from portfolio.riskmodel import FactorPeriod, RiskModel, estimate_risk_model, factor_returns
+    from portfolio.sheetsections import CapacityPoint
     from portfolio.simulate import BacktestResult, DayRecord, backtest, collect, step
     from portfolio.tearsheet import TearSheetData, render_tearsheet
+    from portfolio.trials import DeflatedSharpe, deflated_sharpe, deflated_sharpes
     from portfolio.vectorbt_adapter import backtest_vectorbt
     from portfolio.verify import violations
 
 _HOME = {
+    "ActiveSet": "activeset",
+    "active_set": "activeset",
+    "Lines": "attribution",
+    "by_factor": "attribution",
+    "carino_linked": "attribution",
+    "by_model": "ownership",
+    "model_alphas": "ownership",
+    "model_weights": "ownership",
     "alpha_from_signal": "alpha",
     "shrunk_ic": "alpha",
     "BookState": "book",
@@ -37,6 +51,10 @@ _HOME = {
     "mandate_from_mapping": "mandate",
     "Performance": "performance",
     "beta_with_error": "performance",
+    "drift_between_decisions": "drift",
+    "DeflatedSharpe": "trials",
+    "deflated_sharpe": "trials",
+    "deflated_sharpes": "trials",
     "RebalanceProblem": "problem",
     "objective": "problem",
     "FactorPeriod": "riskmodel",
@@ -48,6 +66,7 @@ _HOME = {
     "backtest": "simulate",
     "collect": "simulate",
     "step": "simulate",
+    "CapacityPoint": "sheetsections",
     "TearSheetData": "tearsheet",
     "render_tearsheet": "tearsheet",
     "backtest_vectorbt": "vectorbt_adapter",
@@ -55,10 +74,14 @@ _HOME = {
 }
 
 __all__ = [
+    "ActiveSet",
     "BacktestResult",
     "BookState",
+    "CapacityPoint",
     "DayRecord",
+    "DeflatedSharpe",
     "FactorPeriod",
+    "Lines",
     "Liquidity",
     "Mandate",
     "Performance",
@@ -68,16 +91,25 @@ __all__ = [
     "Solution",
     "TearSheetData",
     "TradingCosts",
+    "active_set",
     "alpha_from_signal",
     "backtest",
     "backtest_vectorbt",
     "beta_with_error",
     "build_problem",
+    "by_factor",
+    "by_model",
+    "carino_linked",
     "collect",
     "costs_of",
+    "deflated_sharpe",
+    "deflated_sharpes",
+    "drift_between_decisions",
     "estimate_risk_model",
     "factor_returns",
     "mandate_from_mapping",
+    "model_alphas",
+    "model_weights",
     "objective",
     "render_tearsheet",
     "shrunk_ic",
