@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from portfolio.alpha import alpha_from_signal, shrunk_ic
     from portfolio.book import BookState, Liquidity, TradingCosts, costs_of
     from portfolio.build import build_problem
+    from portfolio.factorreturns import FactorPeriod, factor_returns
+    from portfolio.forecastbias import bias_statistics
     from portfolio.ladder import Rung, Solution, solve
     from portfolio.mandate import Mandate, mandate_from_mapping
     from portfolio.performance import Performance, beta_with_error
     from portfolio.problem import RebalanceProblem, objective
-    from portfolio.riskmodel import FactorPeriod, RiskModel, estimate_risk_model, factor_returns
+    from portfolio.riskmodel import RiskModel, RiskParameters, estimate_risk_model
     from portfolio.simulate import BacktestResult, DayRecord, backtest, collect, step
     from portfolio.tearsheet import TearSheetData, render_tearsheet
     from portfolio.vectorbt_adapter import backtest_vectorbt
@@ -30,6 +32,9 @@ _HOME = {
     "TradingCosts": "book",
     "costs_of": "book",
     "build_problem": "build",
+    "FactorPeriod": "factorreturns",
+    "factor_returns": "factorreturns",
+    "bias_statistics": "forecastbias",
     "Rung": "ladder",
     "Solution": "ladder",
     "solve": "ladder",
@@ -39,10 +44,9 @@ _HOME = {
     "beta_with_error": "performance",
     "RebalanceProblem": "problem",
     "objective": "problem",
-    "FactorPeriod": "riskmodel",
     "RiskModel": "riskmodel",
+    "RiskParameters": "riskmodel",
     "estimate_risk_model": "riskmodel",
-    "factor_returns": "riskmodel",
     "BacktestResult": "simulate",
     "DayRecord": "simulate",
     "backtest": "simulate",
@@ -64,6 +68,7 @@ __all__ = [
     "Performance",
     "RebalanceProblem",
     "RiskModel",
+    "RiskParameters",
     "Rung",
     "Solution",
     "TearSheetData",
@@ -72,6 +77,7 @@ __all__ = [
     "backtest",
     "backtest_vectorbt",
     "beta_with_error",
+    "bias_statistics",
     "build_problem",
     "collect",
     "costs_of",
