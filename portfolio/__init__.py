@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from portfolio.book import BookState, Liquidity, TradingCosts, costs_of
     from portfolio.build import build_problem
     from portfolio.drift import drift_between_decisions
+    from portfolio.factorreturns import FactorPeriod, factor_returns
+    from portfolio.forecastbias import bias_statistics
     from portfolio.ladder import Rung, Solution, solve
     from portfolio.mandate import Mandate, mandate_from_mapping
     from portfolio.ownership import by_model, model_alphas, model_weights
     from portfolio.performance import Performance, beta_with_error
     from portfolio.problem import RebalanceProblem, objective
-    from portfolio.riskmodel import FactorPeriod, RiskModel, estimate_risk_model, factor_returns
+    from portfolio.riskmodel import RiskModel, RiskParameters, estimate_risk_model
     from portfolio.sheetsections import CapacityPoint
     from portfolio.simulate import BacktestResult, DayRecord, backtest, collect, step
     from portfolio.tearsheet import TearSheetData, render_tearsheet
@@ -44,6 +46,9 @@ _HOME = {
     "TradingCosts": "book",
     "costs_of": "book",
     "build_problem": "build",
+    "FactorPeriod": "factorreturns",
+    "factor_returns": "factorreturns",
+    "bias_statistics": "forecastbias",
     "Rung": "ladder",
     "Solution": "ladder",
     "solve": "ladder",
@@ -57,10 +62,9 @@ _HOME = {
     "deflated_sharpes": "trials",
     "RebalanceProblem": "problem",
     "objective": "problem",
-    "FactorPeriod": "riskmodel",
     "RiskModel": "riskmodel",
+    "RiskParameters": "riskmodel",
     "estimate_risk_model": "riskmodel",
-    "factor_returns": "riskmodel",
     "BacktestResult": "simulate",
     "DayRecord": "simulate",
     "backtest": "simulate",
@@ -87,6 +91,7 @@ __all__ = [
     "Performance",
     "RebalanceProblem",
     "RiskModel",
+    "RiskParameters",
     "Rung",
     "Solution",
     "TearSheetData",
@@ -96,6 +101,7 @@ __all__ = [
     "backtest",
     "backtest_vectorbt",
     "beta_with_error",
+    "bias_statistics",
     "build_problem",
     "by_factor",
     "by_model",

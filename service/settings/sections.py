@@ -23,6 +23,7 @@ SHARES_TOLERANCE = 1e-9
 META_MODEL_VARIANTS = ("stake", "equal", "stake_min", "provider_cap")
 BLEND_MODES = ("fixed", "stake", "walk_forward")
 ADJUSTED_LEVELS = ("refuse", "flag")
+REGRESSION_WEIGHTS = ("liquidity", "equal")
 
 
 def _bounded(minimum: int, maximum: int | None = None) -> Any:
@@ -166,10 +167,30 @@ class DatasetsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RiskSettings:
+    """Table ``fund.risk``: the weights of the regressions, and the fields of ``portfolio.riskmodel.RiskParameters``."""
+
+    regression_weights: str
+    volatility_half_life_sessions: float = _bounded(1)
+    correlation_half_life_sessions: float = _bounded(1)
+    volatility_lags: int = _bounded(0, 250)
+    correlation_lags: int = _bounded(0, 250)
+    specific_half_life_sessions: float = _bounded(1)
+    specific_lags: int = _bounded(0, 250)
+    specific_prior_sessions: float = _bounded(0)
+    eigenvalue_simulations: int = _bounded(0, 100_000)
+    eigenvalue_scale: float = _bounded(0, 10)
+
+    def __post_init__(self) -> None:
+        _refuse_other_words("fund.risk.regression_weights", [self.regression_weights], REGRESSION_WEIGHTS)
+
+
+@dataclass(frozen=True, slots=True)
 class FundSettings:
     """Table ``fund``."""
 
     mandate: str
+    risk: RiskSettings
     initial_capital: float = _bounded(1)
     risk_weeks: int = _bounded(2)
 

@@ -32,6 +32,7 @@ from portfolio.mandate import Mandate, mandate_from_mapping
 from portfolio.riskmodel import RiskModel, estimate_risk_model
 from service.book import read_book, weights_of
 from service.context import Platform
+from service.desk import risk_parameters
 from service.settings import load_mandate
 from service.store import audit, fund, rounds
 from service.store.records import RebalanceRecord, RoundRecord
@@ -135,7 +136,16 @@ def _decide(
     w0, equity = weights_of(book, asset_ids), book.equity
     exposures = platform.desk.exposures(view, positions)
     periods = platform.desk.factor_periods(view, exposures.names, platform.settings.fund.risk_weeks)
-    model = estimate_risk_model(periods, exposures.values, positions, exposures.names, exposures.kinds)
+    model = estimate_risk_model(
+        periods,
+        exposures.values,
+        positions,
+        exposures.names,
+        exposures.kinds,
+        parameters=risk_parameters(platform.settings.fund.risk),
+        # Whoever decides on the same session draws the same histories.
+        rng=np.random.default_rng(view.last_session.toordinal()),
+    )
     ic = shrunk_ic(past_ic, mandate.information_coefficient, mandate.ic_prior_rounds)
     horizon = _horizon(platform)
     dead = view.delisting_index[positions] >= 0

@@ -11,6 +11,8 @@ import pytest
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.terms import RoundTerms
+from portfolio.riskmodel import RiskParameters
+from service.desk import risk_parameters
 from service.settings import Settings, load_mandate, load_schedule, load_settings, load_terms, shipped_config
 from service.settings.reading import Key, convert
 from service.settings.sections import SCHEMA
@@ -217,6 +219,16 @@ def test_a_wrong_file_is_refused_by_file_and_key(folder: Path, old: str, new: st
     assert hint in error.message
     assert "default.toml" in error.message
     assert "secret" not in error.message
+
+
+def test_the_risk_model_of_the_file_is_that_of_the_code() -> None:
+    """The defaults stand twice, for operators in the file and for notebooks in the code: they are the same."""
+    assert risk_parameters(load_settings(env={}).fund.risk) == RiskParameters()
+    changed = load_settings(env={"CROWDALPHA_FUND__RISK__SPECIFIC_LAGS": "0"}).fund.risk
+    assert risk_parameters(changed) == RiskParameters(specific_lags=0)
+    refusal = refused(load_settings().with_overrides, {"fund.risk.regression_weights": "capital"})
+    assert refusal.code is Code.SETTING_INVALID
+    assert "liquidity, equal" in refusal.message
 
 
 def test_a_folder_without_the_file_is_one_sentence(tmp_path: Path) -> None:
