@@ -116,11 +116,12 @@ def _by_name(sheet: OrderSheet, limits: CheckLimits) -> Iterator[Finding]:
     usual = np.nan_to_num(sheet.adv)
     part = np.abs(sheet.values) / np.where(usual > 0, usual, np.nan)
     split = sheet.split != 1.0
+    priced = np.isfinite(sheet.price_now)
     checks: tuple[tuple[Code, BoolArray, Callable[[int], str]], ...] = (
         (
             Code.PRICE_STALE,
-            (sheet.idle_sessions > limits.idle_sessions_max) | ~np.isfinite(sheet.price_now),
-            lambda i: f"has not traded for {sheet.idle_sessions[i]} sessions",
+            (sheet.idle_sessions > limits.idle_sessions_max) | ~priced,
+            lambda i: f"has not traded for {sheet.idle_sessions[i]} sessions" if priced[i] else "has no price",
         ),
         (
             Code.PRICE_JUMP,

@@ -28,6 +28,8 @@ PRICE_SESSIONS = 252
 """A name without a trade in a year has no price that an order could be sized by."""
 
 TOTAL_RETURN = "total_return"
+WHOLE = "whole"
+"""Value of ``fund.orders.shares`` under which whole shares are traded."""
 
 COLUMNS = ("client_order_id", "asset_id", "ticker", "side", "shares", "price", "value", "weight", "session")
 
@@ -85,16 +87,21 @@ def write_orders(platform: Platform, decision: Decision, path: Path) -> int:
     Raises
     ------
     InputRejected
-        PRICE_BASIS where prices hold dividends, so that no whole number of shares can be told from them.
+        PRICE_BASIS where prices hold dividends.
     """
     view = platform.desk.view(platform.clock.now())
-    if view.price_basis == TOTAL_RETURN:
-        raise InputRejected(Code.PRICE_BASIS, "Orders in shares need prices that are not adjusted for dividends.")
+    refuse_total_return(view)
     rebalance_id = "dry-run" if decision.record is None else decision.record.id
     orders = orders_of_decision(decision, rebalance_id, whole=True)
     tickers = tickers_of(platform, view, np.array([o.asset_id for o in orders], dtype=np.str_))
     write_file(path, orders_csv(decision, orders, tickers))
     return len(orders)
+
+
+def refuse_total_return(view: PanelView) -> None:
+    """Raise InputRejected PRICE_BASIS where prices hold dividends: no number of shares can be told from them."""
+    if view.price_basis == TOTAL_RETURN:
+        raise InputRejected(Code.PRICE_BASIS, "Orders in shares need prices that are not adjusted for dividends.")
 
 
 def tickers_of(platform: Platform, view: PanelView, asset_ids: StrArray) -> list[str]:

@@ -17,10 +17,9 @@ from service.book import read_book
 from service.broker import Broker
 from service.context import Platform
 from service.decisions import Decision, load_fund_mandate
-from service.orders import idle_sessions, last_prices, split_since, tickers_of
+from service.orders import WHOLE, idle_sessions, last_prices, split_since, tickers_of
 
 BETA = "beta"
-WHOLE = "whole"
 MOVE_MIN = 1e-12
 """A weight that the optimizer leaves may move by a rounding; that is no order."""
 

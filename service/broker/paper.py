@@ -23,11 +23,10 @@ from portfolio.simulate import step
 from service.book import PAPER_KEY, find_book, put_book, read_book
 from service.broker.protocol import SessionMarket
 from service.context import Platform
+from service.orders import WHOLE
 from service.store import orders as rows
 from service.store.orders import PaperOrder
 from service.store.records import FillRecord, OrderRecord
-
-WHOLE = "whole"
 
 
 @dataclass(frozen=True, slots=True)

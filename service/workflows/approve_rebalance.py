@@ -57,10 +57,10 @@ def approve(platform: Platform, who: str, rebalance_id: str | None = None) -> Ap
     """
     with platform.store.read() as connection:
         record = find_rebalance(connection, rebalance_id)
-    findings = check_again(platform, record)
+    refuse_step(record, RebalanceStep.APPROVE)
     refuse_expired(record, platform.clock.now())
-    if may(RebalanceStep.APPROVE, RebalanceState(record.state)):
-        refuse_blocked(record, findings)
+    findings = check_again(platform, record)
+    refuse_blocked(record, findings)
     return Approval(_approve(platform, record, who), findings)
 
 
@@ -110,6 +110,13 @@ def check_again(platform: Platform, record: RebalanceRecord) -> tuple[Finding, .
     with platform.store.write() as connection:
         fund.set_findings(connection, record.id, [f.as_dict() for f in found])
     return found
+
+
+def refuse_step(record: RebalanceRecord, step: RebalanceStep) -> None:
+    """Raise Conflict REBALANCE_STATE when ``step`` cannot be taken from where the rebalance stands."""
+    if not may(step, RebalanceState(record.state)):
+        text = f"Rebalance {record.id} is {record.state}: the step '{step.value}' is not taken from there."
+        raise Conflict(Code.REBALANCE_STATE, text)
 
 
 def refuse_blocked(record: RebalanceRecord, findings: tuple[Finding, ...]) -> None:

@@ -37,7 +37,7 @@ from service.book import read_book, weights_of
 from service.broker import PaperBroker
 from service.context import Platform
 from service.decisions import Decision, load_fund_mandate, put_decision, read_decision
-from service.orders import last_prices
+from service.orders import WHOLE, last_prices, refuse_total_return
 from service.pretrade import median_dollar_volume, pretrade_findings, restricted_names
 from service.store import audit, fund, rounds
 from service.store.records import RebalanceRecord, RoundRecord
@@ -60,12 +60,16 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
     ------
     Conflict
         ROUND_NOT_DUE when ``as_of`` is not the last session known; ROUND_STATE when no round closed on it.
+    InputRejected
+        PRICE_BASIS when whole shares are to be traded and prices hold dividends.
     """
     now = platform.clock.now()
     view = platform.desk.view(now)
     session = platform.desk.home_session(view)
     if as_of is not None and as_of != session:
         raise Conflict(Code.ROUND_NOT_DUE, f"The last session known now is {session}; a book is decided on it, not on {as_of}.")
+    if platform.settings.fund.orders.shares == WHOLE:
+        refuse_total_return(view)
     fill = platform.desk.calendar(now).next_open_after(now)
     with platform.store.read() as connection:
         standing = fund.latest_rebalance(connection)

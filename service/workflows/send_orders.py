@@ -16,21 +16,19 @@ from sqlalchemy import Connection
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict
-from portfolio.lifecycle import RebalanceState, RebalanceStep, may
+from portfolio.lifecycle import RebalanceState, RebalanceStep
 from service.broker import Broker, PaperBroker
 from service.context import Platform
 from service.decisions import read_decision
 from service.faults import fault_point
 from service.halted import refuse_halted
-from service.orders import orders_of_decision
+from service.orders import WHOLE, orders_of_decision
 from service.store import audit, fund, orders
 from service.store.records import OrderRecord, RebalanceRecord
-from service.workflows.approve_rebalance import check_again, find_rebalance, refuse_blocked, refuse_expired
+from service.workflows.approve_rebalance import check_again, find_rebalance, refuse_blocked, refuse_expired, refuse_step
 
 PART_ORDERS = 100
 """Orders that are placed between two looks at the halt switch."""
-
-WHOLE = "whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +63,7 @@ def send_orders(platform: Platform, who: str, rebalance_id: str | None = None, b
     with platform.store.read() as connection:
         record = find_rebalance(connection, rebalance_id)
         refuse_halted(connection)
-    if not may(RebalanceStep.SEND, RebalanceState(record.state)):
-        raise Conflict(Code.REBALANCE_STATE, f"Rebalance {record.id} is {record.state}: only an approved one is sent.")
+    refuse_step(record, RebalanceStep.SEND)
     refuse_expired(record, platform.clock.now())
     if record.sent_at is None:
         refuse_blocked(record, check_again(platform, record))
@@ -80,6 +77,8 @@ def send_orders(platform: Platform, who: str, rebalance_id: str | None = None, b
 def _begin(platform: Platform, record: RebalanceRecord, who: str) -> tuple[RebalanceRecord, list[OrderRecord]]:
     """Say that sending has begun, with all its orders; a sending that goes on finds them there."""
     decision = read_decision(platform, record)
+    if decision.sizes is None:
+        raise Conflict(Code.REBALANCE_STATE, f"Rebalance {record.id} was decided by an earlier version and holds no orders.")
     whole = platform.settings.fund.orders.shares == WHOLE
     with platform.store.write() as connection:
         now = platform.clock.now(connection)

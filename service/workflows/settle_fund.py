@@ -9,6 +9,7 @@
 Decision instant: the clock's; each session uses its own returns, known after its close. Settling again adds only new sessions.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -67,6 +68,8 @@ def settle_fund(platform: Platform, through: date | None = None, broker: Broker 
         fund.put_fund_days(connection, days)
         for record in carry.filled:
             fund.advance_rebalance(connection, record.id, RebalanceStep.FILL)
+            states = Counter(o.state for o in orders.orders_of(connection, record.id))
+            audit.record(connection, now, "schedule", "fill_rebalance", record.id, {"orders": dict(states)})
         put_book(connection, platform, book, days[-1].session)
     return Settlement(tuple(d.session for d in days), tuple(r.id for r in carry.filled), expired)
 

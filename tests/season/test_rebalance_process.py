@@ -154,6 +154,7 @@ def test_approved_sent_filled_and_reconciled_the_book_is_that_of_the_twin(opened
     assert trail(platform)[before:] == [
         ("ann", "approve_rebalance"),
         ("ann", "send_orders"),
+        ("schedule", "fill_rebalance"),
         ("bob", "reconcile_fund"),
     ]
 
