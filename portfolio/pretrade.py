@@ -91,9 +91,11 @@ class CheckLimits:
     adv_share_max : float
         Largest part of the usual daily volume that an order may be.
     gross_max, net_max, beta_max : float
-        After the fill, fractions of equity.
+        After the fill, fractions of equity; net and beta as distances from their targets.
     blocking : frozenset of Code
         Findings that keep the orders back.
+    net_target, beta_target : float
+        What net and beta are aimed at; 0 for a neutral book.
     """
 
     idle_sessions_max: int
@@ -103,6 +105,8 @@ class CheckLimits:
     net_max: float
     beta_max: float
     blocking: frozenset[Code]
+    net_target: float = 0.0
+    beta_target: float = 0.0
 
 
 def check_orders(sheet: OrderSheet, limits: CheckLimits) -> tuple[Finding, ...]:
@@ -152,8 +156,18 @@ def _whole(sheet: OrderSheet, limits: CheckLimits) -> Iterator[Finding]:
     after = sheet.after
     sums = (
         (Code.GROSS_AFTER_FILL, float(np.abs(after).sum()), limits.gross_max, "Longs plus shorts"),
-        (Code.NET_AFTER_FILL, abs(float(after.sum())), limits.net_max, "Longs minus shorts"),
-        (Code.BETA_AFTER_FILL, abs(float(after @ sheet.beta)), limits.beta_max, "The exposure to beta"),
+        (
+            Code.NET_AFTER_FILL,
+            abs(float(after.sum()) - limits.net_target),
+            limits.net_max,
+            "The distance of net from its target",
+        ),
+        (
+            Code.BETA_AFTER_FILL,
+            abs(float(after @ sheet.beta) - limits.beta_target),
+            limits.beta_max,
+            "The distance of beta from its target",
+        ),
     )
     for code, value, limit, what in sums:
         if not value <= limit + SLACK:

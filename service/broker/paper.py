@@ -5,7 +5,7 @@ its account session by session from its own fills, as a broker elsewhere would. 
 filled then lapses.
 
 1. ``place`` writes what is not known yet. Orders are over weights, or over whole shares where the settings say so.
-2. ``fills`` makes the fills of a session by :func:`portfolio.fills.fill_orders`, then carries the account through it.
+2. ``fills`` makes the fills of a session by :func:`portfolio.paperfills.fill_orders`, then carries the account through it.
 3. The account opens as the fund's book on the first session that it is asked for.
 """
 
@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from crowdalpha.codes import Code
 from portfolio.book import BookState
-from portfolio.fills import OpenFills, fill_orders
+from portfolio.paperfills import OpenFills, fill_orders
 from portfolio.simulate import step
 from service.book import PAPER_KEY, find_book, put_book, read_book
 from service.broker.protocol import SessionMarket

@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 
 from market.arrays import StrArray
 from portfolio.book import BookState, TradingCosts
-from portfolio.fills import OpenMarket
+from portfolio.paperfills import OpenMarket
 from service.store.records import FillRecord, OrderRecord
 
 

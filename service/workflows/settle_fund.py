@@ -21,9 +21,9 @@ from sqlalchemy import Connection
 from market.arrays import BoolArray, FloatArray, IntArray, StrArray
 from market.panel import PanelView
 from portfolio.book import BookState, Liquidity, costs_of
-from portfolio.fills import OpenMarket
 from portfolio.lifecycle import TRADED, RebalanceState, RebalanceStep, may
 from portfolio.mandate import Mandate
+from portfolio.paperfills import OpenMarket
 from portfolio.simulate import DayRecord, step
 from service.book import put_book, read_book
 from service.broker import Broker, PaperBroker, SessionMarket

@@ -108,3 +108,11 @@ def test_the_book_after_the_fill(after: list[float], codes: set[Code]) -> None:
 def test_a_sum_that_is_no_number_is_found() -> None:
     codes = {f.code for f in check_orders(replace(clean(), after=np.array([np.nan, 0.0, 0.0])), LIMITS)}
     assert codes == {Code.GROSS_AFTER_FILL, Code.NET_AFTER_FILL, Code.BETA_AFTER_FILL}
+
+
+def test_net_and_beta_are_measured_from_their_targets() -> None:
+    long_biased = replace(LIMITS, net_target=0.3, beta_target=0.4)
+    sheet = replace(clean(), after=np.array([0.5, -0.4, 0.2]))
+    assert {f.code for f in check_orders(sheet, LIMITS)} == {Code.NET_AFTER_FILL, Code.BETA_AFTER_FILL}
+    assert {f.code for f in check_orders(sheet, replace(long_biased, beta_target=0.34))} == set()
+    assert {f.code for f in check_orders(clean(), long_biased)} == {Code.NET_AFTER_FILL, Code.BETA_AFTER_FILL}

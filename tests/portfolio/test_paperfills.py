@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from portfolio.book import BookState, Liquidity, TradingCosts
-from portfolio.fills import OpenMarket, fill_orders
+from portfolio.paperfills import OpenMarket, fill_orders
 from portfolio.simulate import step
 
 COSTS = TradingCosts(half_spread=5e-4, impact_coefficient=0.5, borrow_per_year=0.005, cash_per_year=0.01)
