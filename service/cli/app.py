@@ -17,7 +17,7 @@ import typer
 
 from crowdalpha import __version__
 from crowdalpha.errors import CrowdalphaError
-from service.cli import accounts, data, diagnose, files, home, keys, ledger, metamodel, rebalance, rounds, season, stakes
+from service.cli import accounts, data, diagnose, files, fund, home, keys, ledger, metamodel, rebalance, rounds, season, stakes
 from service.threads import use_one_blas_thread
 
 EXIT_INTERRUPTED = 130
@@ -52,6 +52,7 @@ app.add_typer(accounts.models, name="model")
 app.add_typer(keys.app, name="key")
 app.add_typer(stakes.app, name="stake")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(fund.app, name="fund")
 
 
 def _show_version(wanted: bool) -> None:
