@@ -32,6 +32,7 @@ from portfolio.mandate import Mandate, mandate_from_mapping
 from portfolio.riskmodel import RiskModel, estimate_risk_model
 from service.book import read_book, weights_of
 from service.context import Platform
+from service.ownership import ScoreParts, put_owners, score_parts
 from service.settings import load_mandate
 from service.store import audit, fund, rounds
 from service.store.records import RebalanceRecord, RoundRecord
@@ -102,13 +103,13 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
         fund_says = fund_view(platform, connection, sources, now)
         record_ic = record_of_scores(platform, connection)
         book, _ = read_book(connection, platform)
-    ids = fund_says.asset_ids
-    held = book.asset_ids[book.positions != 0]
-    asset_ids = np.union1d(ids, held)
+        ids = fund_says.asset_ids
+        asset_ids = np.union1d(ids, book.asset_ids[book.positions != 0])
+        split = score_parts(platform, connection, sources, fund_says.evidence["weights"], ids, asset_ids)
     positions = platform.desk.positions_of(asset_ids)
     on_axis = np.zeros(len(asset_ids))
     on_axis[np.searchsorted(asset_ids, ids)] = fund_says.score
-    decision = _decide(platform, view, asset_ids, positions, on_axis, np.isin(asset_ids, ids), record_ic, book)
+    decision = _decide(platform, view, asset_ids, positions, on_axis, np.isin(asset_ids, ids), record_ic, book, split)
     decision.evidence["sources"] = {s.key.tournament.label: s.key.number for s in sources}
     decision.evidence["blend"] = fund_says.evidence
     result = Decision(session, fill, asset_ids, decision.weights, decision.evidence)
@@ -130,6 +131,7 @@ def _decide(
     in_universe: np.ndarray,
     past_ic: list[float],
     book: BookState,
+    split: ScoreParts,
 ) -> _Decided:
     mandate = load_fund_mandate(platform)
     w0, equity = weights_of(book, asset_ids), book.equity
@@ -161,6 +163,17 @@ def _decide(
         "country": mandate.country_band,
         "style": mandate.style_band,
     }
+    evidence |= put_owners(
+        platform,
+        split,
+        model,
+        problem,
+        solution,
+        ic=ic,
+        horizon_sessions=horizon,
+        period_sessions=mandate.sessions_per_rebalance,
+        leaving=~in_universe,
+    )
     return _Decided(solution.weights, evidence)
 
 

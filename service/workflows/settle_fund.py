@@ -3,7 +3,7 @@
 1. *load* the book, the decisions that wait for their fill, the panel as known now.
 2. *decide*, session by session, with :func:`portfolio.simulate.step`: a decision is filled at the open of its fill session, and
    at no other; delisted names are closed by the event's return; halted names stay.
-3. *commit* the sessions, the book and the filled decisions in one transaction.
+3. *commit* the sessions, the book, who earned what (:mod:`service.attribution`) and the filled decisions in one transaction.
 
 Decision instant: the clock's; each session uses its own returns, known after its close. Settling again adds only new sessions.
 """
@@ -16,9 +16,11 @@ import numpy as np
 
 from market.arrays import FloatArray, IntArray
 from market.panel import PanelView
+from portfolio.attribution import session_of
 from portfolio.book import BookState, Liquidity, costs_of
 from portfolio.mandate import Mandate
 from portfolio.simulate import DayRecord, step
+from service.attribution import BookedSession, SessionLines
 from service.book import put_book, read_book
 from service.context import Platform
 from service.store import fund
@@ -50,7 +52,7 @@ def settle_fund(platform: Platform, through: date | None = None) -> Settlement:
         rows = _rows(view, settled, decisions, through)
         if not rows:
             return Settlement((), ())
-        carry = _Carry(platform, view, load_fund_mandate(platform), decisions)
+        carry = _Carry(platform, view, load_fund_mandate(platform), decisions, SessionLines(platform, connection, book))
         days = []
         for row in rows:
             book, day = carry.session(book, row)
@@ -59,6 +61,7 @@ def settle_fund(platform: Platform, through: date | None = None) -> Settlement:
         for record in carry.filled:
             fund.advance_rebalance(connection, record.id, ("approved",), "filled")
         put_book(connection, platform, book, days[-1].session)
+        carry.lines.put(connection, days[-1].session)
     return Settlement(tuple(d.session for d in days), tuple(r.id for r in carry.filled))
 
 
@@ -77,8 +80,15 @@ def _rows(view: PanelView, settled: date | None, decisions: list[RebalanceRecord
 class _Carry:
     """Carries a book over the panel's sessions and remembers the exposures of the latest decision."""
 
-    def __init__(self, platform: Platform, view: PanelView, mandate: Mandate, decisions: list[RebalanceRecord]) -> None:
-        self.platform, self.view, self.mandate = platform, view, mandate
+    def __init__(
+        self,
+        platform: Platform,
+        view: PanelView,
+        mandate: Mandate,
+        decisions: list[RebalanceRecord],
+        lines: SessionLines,
+    ) -> None:
+        self.platform, self.view, self.mandate, self.lines = platform, view, mandate, lines
         self.costs = costs_of(mandate)
         self.by_fill = {d.fill_session: d for d in decisions}
         self.filled: list[RebalanceRecord] = []
@@ -88,7 +98,7 @@ class _Carry:
     def session(self, book: BookState, row: int) -> tuple[BookState, FundDayRecord]:
         """Carry ``book`` through the session at ``row`` of the view."""
         session: date = self.view.sessions[row].astype("datetime64[D]").item()
-        record = self.by_fill.get(session)
+        record, exposed = self.by_fill.get(session), self.latest
         if record is not None:
             self.latest = read_decision(self.platform, record)
             self.filled.append(record)
@@ -100,16 +110,20 @@ class _Carry:
         if record is not None and self.latest is not None:
             target = np.zeros(len(asset_ids))
             target[np.searchsorted(asset_ids, self.latest.asset_ids)] = self.latest.weights
+        before, delisting = book.reindexed(asset_ids), self._delisting(row, positions)
+        overnight, intraday = (r[row, positions] for r in (self.view.overnight_returns(), self.view.intraday_returns()))
         after, day = step(
-            book.reindexed(asset_ids),
-            self.view.overnight_returns()[row, positions],
-            self.view.intraday_returns()[row, positions],
+            before,
+            overnight,
+            intraday,
             self.costs,
             target=target,
             halted=~self.view.traded[row, positions],
-            delisting=self._delisting(row, positions),
+            delisting=delisting,
             liquidity=None if target is None else self._liquidity(row, positions),
         )
+        returns, filled = session_of(overnight, intraday, delisting), None if record is None else self.latest
+        self.lines.add(BookedSession(session, before, after, returns, day, exposed, filled, target))
         return after, FundDayRecord(session, day.equity, day.gross_pnl, day.costs, self._exposures(after, day, row))
 
     def _delisting(self, row: int, positions: IntArray) -> FloatArray:
