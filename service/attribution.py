@@ -124,7 +124,7 @@ class SessionLines:
         _put_owners(connection, self._platform, self._ids, self._owners, through)
 
     def _fill(self, booked: BookedSession) -> OwnedFill | None:
-        """Return the filled decision's parts on the session's assets; a decision without parts is owned by nobody."""
+        """Return the filled decision's parts as decided, on the session's assets; one without parts is owned by nobody."""
         if booked.filled is None or booked.target is None:
             return None
         opened = booked.day.equity_open
@@ -136,8 +136,6 @@ class SessionLines:
             weights = np.zeros((len(names) + 1, len(booked.target)))
             place = np.searchsorted(booked.before.asset_ids, booked.filled.asset_ids)
             weights[:, place] = self._platform.blobs.get_array(told["weights_sha256"])
-            # What was sent to the market may differ from what was decided: nobody owns the difference.
-            weights[-1] = booked.target - weights[:-1].sum(axis=0)
         return OwnedFill(names, tournaments, weights, filled, opened)
 
     def _by_factor(self, booked: BookedSession) -> Lines:
