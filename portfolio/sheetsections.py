@@ -17,6 +17,7 @@ from portfolio.charts import Chart, Series, number, percent
 from portfolio.drift import DriftReport
 from portfolio.ownership import INHERITED
 from portfolio.page import Table, render_remarks, render_table
+from portfolio.problem import FACTOR_KINDS
 
 SERIES_MAX = 8
 """Lines that can still be told apart in one chart."""
@@ -95,10 +96,11 @@ def _fine(value: float) -> str:
     return percent(value, 2)
 
 
-def model_lines(lines: Lines) -> Lines:
-    """Return a split over models as it is read: tournaments, then what is inherited, then costs."""
-    last = {INHERITED: 1, COST: 2}
-    order = sorted(range(len(lines.names)), key=lambda j: last.get(lines.groups[j], 0))
+def reading_order(lines: Lines) -> Lines:
+    """Return the lines as they are read: factors or tournaments, then what none of them explains, then costs."""
+    tail = (SPECIFIC, TRADING, INHERITED, COST)
+    rank = {group: place for place, group in enumerate(FACTOR_KINDS)} | {group: 100 + k for k, group in enumerate(tail)}
+    order = sorted(range(len(lines.names)), key=lambda j: rank.get(lines.groups[j], len(FACTOR_KINDS)))
     return Lines(tuple(lines.names[j] for j in order), tuple(lines.groups[j] for j in order), lines.values[:, order])
 
 

@@ -37,7 +37,7 @@ from portfolio.sheetsections import (
     capacity_table,
     check_lines,
     drift_section,
-    model_lines,
+    reading_order,
 )
 from portfolio.trials import DeflatedSharpe
 
@@ -258,12 +258,13 @@ def _sources(data: TearSheetData, f: _Figures) -> str:
     at, start, before = data.sessions, data.initial_equity, f.path[:-1]
     if data.by_factor is not None:
         note = "Cumulated, as parts of the first capital; on the holdings at the start of each session. They sum to the result."
-        charts.append(attribution_chart("Profit by source", note, at, data.by_factor.grouped(), start, wide=True))
+        lines = reading_order(data.by_factor)
+        charts.append(attribution_chart("Profit by source", note, at, lines.grouped(), start, wide=True))
         note = "Money, and parts of the total return linked over time by Carino's logarithms."
-        tables.append(attribution_table("Profit by factor", note, data.by_factor, before))
+        tables.append(attribution_table("Profit by factor", note, lines, before))
     if data.by_model is not None:
         note = "Before costs, cumulated, as parts of the first capital, by what models had the fund hold."
-        lines = model_lines(data.by_model)
+        lines = reading_order(data.by_model)
         earned = before_costs(lines)
         charts.append(attribution_chart("Profit by tournament", note, at, earned.grouped(), start))
         charts.append(attribution_chart("Profit by model", note, at, earned, start))

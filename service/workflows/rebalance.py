@@ -39,6 +39,7 @@ from service.context import Platform
 from service.decisions import Decision, load_fund_mandate, put_decision, read_decision
 from service.desk import risk_parameters
 from service.orders import WHOLE, last_prices, refuse_total_return
+from service.ownership import ScoreParts, put_owners, score_parts
 from service.pretrade import median_dollar_volume, pretrade_findings, restricted_names
 from service.store import audit, fund, rounds
 from service.store.records import RebalanceRecord, RoundRecord
@@ -82,13 +83,13 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
         fund_says = fund_view(platform, connection, sources, now)
         record_ic = record_of_scores(platform, connection)
         book, _ = read_book(connection, platform)
-    ids = fund_says.asset_ids
-    held = book.asset_ids[book.positions != 0]
-    asset_ids = np.union1d(ids, held)
+        ids = fund_says.asset_ids
+        asset_ids = np.union1d(ids, book.asset_ids[book.positions != 0])
+        split = score_parts(platform, connection, sources, fund_says.evidence["weights"], ids, asset_ids)
     positions = platform.desk.positions_of(asset_ids)
     on_axis = np.zeros(len(asset_ids))
     on_axis[np.searchsorted(asset_ids, ids)] = fund_says.score
-    decision = _decide(platform, view, asset_ids, positions, on_axis, np.isin(asset_ids, ids), record_ic, book)
+    decision = _decide(platform, view, asset_ids, positions, on_axis, np.isin(asset_ids, ids), record_ic, book, split)
     decision.evidence["sources"] = {s.key.tournament.label: s.key.number for s in sources}
     decision.evidence["blend"] = fund_says.evidence
     result = Decision(session, fill, asset_ids, decision.weights, decision.evidence, sizes=decision.sizes)
@@ -119,6 +120,7 @@ def _decide(
     in_universe: np.ndarray,
     past_ic: list[float],
     book: BookState,
+    split: ScoreParts,
 ) -> _Decided:
     mandate = load_fund_mandate(platform)
     w0, equity = weights_of(book, asset_ids), book.equity
@@ -160,6 +162,17 @@ def _decide(
         "country": mandate.country_band,
         "style": mandate.style_band,
     }
+    evidence |= put_owners(
+        platform,
+        split,
+        model,
+        problem,
+        solution,
+        ic=ic,
+        horizon_sessions=horizon,
+        period_sessions=mandate.sessions_per_rebalance,
+        leaving=~in_universe,
+    )
     sizes = size_orders(
         solution.weights,
         w0,

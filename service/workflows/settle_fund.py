@@ -4,7 +4,8 @@
 2. *decide*, session by session, with :func:`portfolio.simulate.step`: the broker tells what it filled of a decision's orders
    at the open of their session, and the book goes to the weights that were reached; what was not filled stays as it is;
    delisted names are closed by the event's return.
-3. *commit* the sessions, the book, the fills and the filled decisions in one transaction.
+3. *commit* the sessions, the book, the fills, who earned what (:mod:`service.attribution`) and the filled decisions in one
+   transaction.
 
 Decision instant: the clock's; each session uses its own returns, known after its close. Settling again adds only new sessions.
 """
@@ -20,11 +21,13 @@ from sqlalchemy import Connection
 
 from market.arrays import BoolArray, FloatArray, IntArray, StrArray
 from market.panel import PanelView
+from portfolio.attribution import session_of
 from portfolio.book import BookState, Liquidity, costs_of
 from portfolio.lifecycle import TRADED, RebalanceState, RebalanceStep, may
 from portfolio.mandate import Mandate
 from portfolio.paperfills import OpenMarket
 from portfolio.simulate import DayRecord, step
+from service.attribution import BookedSession, SessionLines
 from service.book import put_book, read_book
 from service.broker import Broker, PaperBroker, SessionMarket
 from service.context import Platform
@@ -60,7 +63,9 @@ def settle_fund(platform: Platform, through: date | None = None, broker: Broker 
         rows = _rows(view, settled, decisions, through)
         if not rows:
             return Settlement((), (), expired)
-        carry = _Carry(platform, connection, view, load_fund_mandate(platform), decisions, broker or PaperBroker(platform))
+        lines = SessionLines(platform, connection, book)
+        mandate = load_fund_mandate(platform)
+        carry = _Carry(platform, connection, view, mandate, decisions, broker or PaperBroker(platform), lines)
         days = []
         for row in rows:
             book, day = carry.session(book, row)
@@ -71,6 +76,7 @@ def settle_fund(platform: Platform, through: date | None = None, broker: Broker 
             states = Counter(o.state for o in orders.orders_of(connection, record.id))
             audit.record(connection, now, "schedule", "fill_rebalance", record.id, {"orders": dict(states)})
         put_book(connection, platform, book, days[-1].session)
+        carry.lines.put(connection, days[-1].session)
     return Settlement(tuple(d.session for d in days), tuple(r.id for r in carry.filled), expired)
 
 
@@ -111,9 +117,10 @@ class _Carry:
         mandate: Mandate,
         decisions: list[RebalanceRecord],
         broker: Broker,
+        lines: SessionLines,
     ) -> None:
         self.platform, self.connection, self.view = platform, connection, view
-        self.broker, self.costs = broker, costs_of(mandate)
+        self.broker, self.lines, self.costs = broker, lines, costs_of(mandate)
         self.by_fill = {d.fill_session: d for d in decisions if d.state == RebalanceState.SENT}
         self.filled: list[RebalanceRecord] = []
         past = [d for d in decisions if d.state in TRADED]
@@ -122,7 +129,7 @@ class _Carry:
     def session(self, book: BookState, row: int) -> tuple[BookState, FundDayRecord]:
         """Carry ``book`` through the session at ``row`` of the view."""
         session: date = self.view.sessions[row].astype("datetime64[D]").item()
-        record = self.by_fill.get(session)
+        record, exposed = self.by_fill.get(session), self.latest
         if record is not None:
             self.latest = read_decision(self.platform, record)
             self.filled.append(record)
@@ -135,8 +142,9 @@ class _Carry:
         if record is not None:
             target, filled = self._reached(record, asset_ids, fills)
             halted = halted | ~filled
+        before = book.reindexed(asset_ids)
         after, day = step(
-            book.reindexed(asset_ids),
+            before,
             market.overnight,
             market.intraday,
             self.costs,
@@ -145,6 +153,9 @@ class _Carry:
             delisting=market.delisting,
             liquidity=None if target is None else market.liquidity,
         )
+        returns = session_of(market.overnight, market.intraday, market.delisting)
+        decision = None if record is None else self.latest
+        self.lines.add(BookedSession(session, before, after, returns, day, exposed, decision, target))
         return after, FundDayRecord(session, day.equity, day.gross_pnl, day.costs, self._exposures(after, day, row))
 
     def _reached(

@@ -204,6 +204,11 @@ def test_rounding_to_whole_shares_is_nobodys():
     np.testing.assert_allclose(found, [[60.0, 0.0], [35.0, 100.0]])
 
 
+def test_a_name_that_was_wanted_and_never_bought_is_owned_by_nobody():
+    """Decided at 10 %, not held, not filled: no model has a long there against an inherited short."""
+    assert not refill(np.zeros((1, 1)), np.zeros(1), np.array([[0.06], [0.04], [0.0]]), 1000.0).any()
+
+
 def test_a_name_that_loses_everything_after_the_fill_counts_as_filled():
     """Its close is zero and says nothing of what was bought: the target does."""
     found = filled_positions(np.array([0.0, 55.0]), np.array([-1.0, 0.10]), np.array([40.0, 99.0]))

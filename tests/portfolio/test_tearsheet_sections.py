@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crowdalpha.errors import InputRejected
-from portfolio.attribution import COST, Lines
+from portfolio.attribution import COST, SPECIFIC, TRADING, Lines
 from portfolio.charts import number, percent
 from portfolio.ownership import INHERITED
 from portfolio.performance import performance
@@ -19,7 +19,7 @@ from portfolio.sheetsections import (
     attribution_chart,
     attribution_table,
     capacity_table,
-    model_lines,
+    reading_order,
 )
 from portfolio.tearsheet import render_tearsheet
 from tests.builders.sheets import full_sheet
@@ -91,7 +91,7 @@ def test_models_stand_by_profit_and_the_small_ones_share_a_row(data):
     rng = np.random.default_rng(142)
     values = rng.standard_normal((3, 41)) * 1e5
     names = (*(f"m{k}" for k in range(40)), "spread")
-    lines = model_lines(Lines(names, (*["signals"] * 40, COST), values))
+    lines = reading_order(Lines(names, (*["signals"] * 40, COST), values))
     table = attribution_table("t", "", lines, np.full(3, 1e8), MODELS_SHOWN_MAX)
     shown = [row for row in table.rows if row[0].startswith("m")]
     assert len(shown) == MODELS_SHOWN_MAX
@@ -104,9 +104,12 @@ def test_models_stand_by_profit_and_the_small_ones_share_a_row(data):
 
 def test_inherited_and_costs_come_after_the_tournaments(data):
     """Whoever was first in time, models are read first."""
-    groups = list(dict.fromkeys(model_lines(data.by_model).groups))
+    groups = list(dict.fromkeys(reading_order(data.by_model).groups))
     assert groups[-2:] == [INHERITED, COST]
     assert set(groups[:-2]) == {"signals", "classic"}
+    turned = Lines(data.by_factor.names[::-1], data.by_factor.groups[::-1], data.by_factor.values[:, ::-1])
+    read = list(dict.fromkeys(reading_order(turned).groups))
+    assert read == ["market", "beta", "sector", "style", SPECIFIC, TRADING, COST]
 
 
 def test_the_chart_ends_at_the_sums_and_keeps_the_largest(data):
