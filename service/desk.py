@@ -57,6 +57,7 @@ class MarketDesk:
     _panel: "PointInTimePanel | None" = None
     _universes: "dict[Knowledge, Universe]" = field(default_factory=dict)
     _exposures: "dict[tuple[Knowledge, bytes], Exposures]" = field(default_factory=dict)
+    _evenings: "dict[Knowledge, tuple[IntArray, Exposures]]" = field(default_factory=dict)
 
     @property
     def panel(self) -> "PointInTimePanel":
@@ -72,6 +73,7 @@ class MarketDesk:
         self._panel = panel
         self._universes.clear()
         self._exposures.clear()
+        self._evenings.clear()
 
     def exchanges(self) -> tuple[str, ...]:
         """Return the exchanges that the home's assets trade on; none while it has no prices. No price is read for it."""
@@ -177,17 +179,27 @@ class MarketDesk:
         ends = week_end_rows(view.sessions, self.settings.universe.min_history_sessions, weeks + 1)
         periods = []
         for begin, end in pairwise(ends):
-            past = self.panel.as_of(to_instant(self.panel.known_at[begin]))
-            members = self.universe(past).members
-            exposures = self.exposures(past, members)
+            members, exposures = self.evening(to_instant(self.panel.known_at[begin]))
             loadings = np.zeros((returns.shape[1], len(names)))
-            for column, name in enumerate(names):
-                if name in exposures.names:
-                    loadings[members, column] = exposures.values[:, exposures.names.index(name)]
+            at = [(column, exposures.names.index(name)) for column, name in enumerate(names) if name in exposures.names]
+            columns, places = np.array(at, dtype=np.int64).reshape(-1, 2).T
+            loadings[members[:, None], columns] = exposures.values[:, places]
             inside = np.zeros(returns.shape[1], dtype=bool)
             inside[members] = True
             periods.append(FactorPeriod(returns[begin + 1 : end + 1], loadings, inside))
         return periods
+
+    def evening(self, instant: datetime) -> "tuple[IntArray, Exposures]":
+        """Return the universe's members and their exposures as known at ``instant``, without a view where they are remembered.
+
+        A view of the past has prices of its own where they were corrected since: two years of week ends would make a hundred.
+        """
+        key = self.panel.knowledge_at(instant)
+        if key not in self._evenings:
+            view = self.view(instant)
+            members = self.universe(view).members
+            self._evenings[key] = members, self.exposures(view, members)
+        return self._evenings[key]
 
 
 def universe_rule(settings: "UniverseSettings") -> "UniverseRule":

@@ -24,14 +24,14 @@ from crowdalpha.errors import Conflict
 from crowdalpha.ids import RoundState, Tournament
 from market.arrays import FloatArray, IntArray
 from market.panel import PanelView
-from portfolio.alpha import alpha_from_signal, shrunk_ic
+from portfolio.alpha import shrunk_ic
 from portfolio.book import BookState
-from portfolio.build import build_problem
-from portfolio.ladder import Solution, solve
+from portfolio.ladder import Solution
 from portfolio.mandate import Mandate, mandate_from_mapping
-from portfolio.riskmodel import RiskModel, estimate_risk_model
+from portfolio.riskmodel import RiskModel
 from service.book import read_book, weights_of
 from service.context import Platform
+from service.decide import decide_book, decision_market
 from service.settings import load_mandate
 from service.store import audit, fund, rounds
 from service.store.records import RebalanceRecord, RoundRecord
@@ -132,29 +132,21 @@ def _decide(
     book: BookState,
 ) -> _Decided:
     mandate = load_fund_mandate(platform)
-    w0, equity = weights_of(book, asset_ids), book.equity
-    exposures = platform.desk.exposures(view, positions)
-    periods = platform.desk.factor_periods(view, exposures.names, platform.settings.fund.risk_weeks)
-    model = estimate_risk_model(periods, exposures.values, positions, exposures.names, exposures.kinds)
+    market = decision_market(platform.desk, view, positions)
+    w0 = weights_of(book, asset_ids)
     ic = shrunk_ic(past_ic, mandate.information_coefficient, mandate.ic_prior_rounds)
-    horizon = _horizon(platform)
-    dead = view.delisting_index[positions] >= 0
-    problem = build_problem(
+    solution = decide_book(
         mandate,
-        model,
-        alpha_from_signal(score, model, ic, horizon),
+        market,
+        score,
         w0,
-        alpha_horizon_sessions=horizon,
-        equity=equity,
-        adv_dollars=_median_dollar_volume(platform, view, positions),
-        # A name that did not trade on the last session cannot be counted on to trade at the next open.
-        frozen=~view.traded[-1, positions] & ~dead,
-        leaving=~in_universe,
-        dead=dead,
+        equity=book.equity,
+        ic=ic,
+        in_universe=in_universe,
+        horizon_sessions=_horizon(platform),
     )
-    solution = solve(problem)
-    evidence = _evidence(solution, model, w0, ic)
-    evidence["exposures_sha256"] = platform.blobs.put_array(model.B)
+    evidence = _evidence(solution, market.model, w0, ic)
+    evidence["exposures_sha256"] = platform.blobs.put_array(market.model.B)
     evidence["bands"] = {
         "beta": mandate.beta_band,
         "sector": mandate.sector_band,
@@ -201,13 +193,6 @@ def _horizon(platform: Platform) -> int:
     from service.settings import load_terms
 
     return load_terms(platform.settings.tournaments.signals.terms, platform.settings.config_dir).scoring.horizon_sessions
-
-
-def _median_dollar_volume(platform: Platform, view: PanelView, positions: IntArray) -> FloatArray:
-    window = platform.settings.universe.adv_window_sessions
-    recent = np.nan_to_num(view.dollar_volume()[-window:, positions], nan=0.0)
-    median: FloatArray = np.median(recent, axis=0)
-    return median
 
 
 def _commit(platform: Platform, decision: Decision) -> Decision:
