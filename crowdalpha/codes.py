@@ -140,6 +140,8 @@ class Code(StrEnum):
     HOME_IN_USE = "home_in_use", "The home folder is in use, or not empty where a fresh one is needed."
     BLOB_BROKEN = "blob_broken", "A stored file is gone, or its bytes do not have the hash that names it."
     SIGNING_KEY = "signing_key", "The key that signs receipts cannot be used."
+    DEPENDENCY_MISSING = "dependency_missing", "Optional packages that this needs are not installed."
+    WORKERS_LOST = "workers_lost", "A worker of a sweep died, or the scheduler does not answer; the same command goes on."
     DATABASE_UNAVAILABLE = "database_unavailable", "The database does not answer."
     KEY_INVALID = "key_invalid", "The API key is unknown or revoked."
     KEY_SCOPE = "key_scope", "The API key does not have the scope for this."

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Finding, InputRejected
-from market.arrays import BoolArray, FloatArray, IntArray, StrArray
+from market.arrays import BoolArray, StrArray
 from market.panel import PanelView
 from portfolio.mandate import Mandate
 from portfolio.pretrade import CHECKS, CheckLimits, OrderSheet, check_orders
@@ -16,6 +16,7 @@ from portfolio.reconcile import compare_books
 from service.book import read_book
 from service.broker import Broker
 from service.context import Platform
+from service.decide import median_dollar_volume
 from service.decisions import Decision, load_fund_mandate
 from service.orders import WHOLE, idle_sessions, last_prices, split_since, tickers_of
 
@@ -44,14 +45,6 @@ def book_differences(platform: Platform, connection: Connection, broker: Broker)
     refuses = Code.BOOKS_DIFFER in _blocking(platform)
     found = compare_books(book, account, platform.settings.fund.orders.reconcile_tolerance)
     return tuple(Finding(f.code, f.message, column=f.column, value=f.value, refuses=refuses) for f in found)
-
-
-def median_dollar_volume(platform: Platform, view: PanelView, positions: IntArray) -> FloatArray:
-    """Return the usual daily volume of each asset: the median of the sessions that the settings name, (n,)."""
-    window = platform.settings.universe.adv_window_sessions
-    recent = np.nan_to_num(view.dollar_volume()[-window:, positions], nan=0.0)
-    median: FloatArray = np.median(recent, axis=0)
-    return median
 
 
 def restricted_names(platform: Platform, view: PanelView, asset_ids: StrArray) -> BoolArray:
@@ -103,7 +96,7 @@ def _sheet(platform: Platform, view: PanelView, decision: Decision) -> OrderShee
         price_now=last_prices(view, positions),
         split=split_since(view, positions, np.datetime64(decision.as_of, "D")),
         idle_sessions=idle_sessions(view, positions),
-        adv=median_dollar_volume(platform, view, positions),
+        adv=median_dollar_volume(platform.desk, view, positions),
         beta=loadings[:, kinds.index(BETA)] if BETA in kinds else np.zeros(len(ids)),
         restricted=restricted_names(platform, view, ids),
         no_short=no_short_names(platform, view, ids),

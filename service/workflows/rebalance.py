@@ -26,21 +26,20 @@ from crowdalpha.errors import Conflict, Finding
 from crowdalpha.ids import RoundState, Tournament
 from market.arrays import FloatArray, IntArray
 from market.panel import PanelView
-from portfolio.alpha import alpha_from_signal, shrunk_ic
+from portfolio.alpha import shrunk_ic
 from portfolio.book import BookState
-from portfolio.build import build_problem
 from portfolio.ladder import Solution, solve
 from portfolio.lifecycle import ENDED, RebalanceState
-from portfolio.riskmodel import RiskModel, estimate_risk_model
+from portfolio.riskmodel import RiskModel
 from portfolio.sizing import OrderSizes, rounding_error, size_orders
 from service.book import read_book, weights_of
 from service.broker import PaperBroker
 from service.context import Platform
+from service.decide import decision_market, decision_problem
 from service.decisions import Decision, load_fund_mandate, put_decision, read_decision
-from service.desk import risk_parameters
 from service.orders import WHOLE, last_prices, refuse_total_return
 from service.ownership import ScoreParts, put_owners, score_parts
-from service.pretrade import median_dollar_volume, pretrade_findings, restricted_names
+from service.pretrade import pretrade_findings, restricted_names
 from service.store import audit, fund, rounds
 from service.store.records import RebalanceRecord, RoundRecord
 from service.workflows.blend import fund_view, record_of_scores
@@ -123,35 +122,21 @@ def _decide(
     split: ScoreParts,
 ) -> _Decided:
     mandate = load_fund_mandate(platform)
+    market = decision_market(platform.desk, view, positions)
+    withheld = restricted_names(platform, view, asset_ids) & ~market.dead
+    market = replace(market, frozen=market.frozen | withheld)
+    model, horizon = market.model, _horizon(platform)
     w0, equity = weights_of(book, asset_ids), book.equity
-    exposures = platform.desk.exposures(view, positions)
-    periods = platform.desk.factor_periods(view, exposures.names, platform.settings.fund.risk_weeks)
-    model = estimate_risk_model(
-        periods,
-        exposures.values,
-        positions,
-        exposures.names,
-        exposures.kinds,
-        parameters=risk_parameters(platform.settings.fund.risk),
-        # Whoever decides on the same session draws the same histories.
-        rng=np.random.default_rng(view.last_session.toordinal()),
-    )
     ic = shrunk_ic(past_ic, mandate.information_coefficient, mandate.ic_prior_rounds)
-    horizon = _horizon(platform)
-    dead = view.delisting_index[positions] >= 0
-    restricted = restricted_names(platform, view, asset_ids)
-    problem = build_problem(
+    problem = decision_problem(
         mandate,
-        model,
-        alpha_from_signal(score, model, ic, horizon),
+        market,
+        score,
         w0,
-        alpha_horizon_sessions=horizon,
         equity=equity,
-        adv_dollars=median_dollar_volume(platform, view, positions),
-        # A name that did not trade on the last session cannot be counted on to trade at the next open.
-        frozen=(~view.traded[-1, positions] | restricted) & ~dead,
-        leaving=~in_universe,
-        dead=dead,
+        ic=ic,
+        in_universe=in_universe,
+        horizon_sessions=horizon,
     )
     solution = solve(problem)
     evidence = _evidence(solution, model, w0, ic)
@@ -179,7 +164,7 @@ def _decide(
         equity,
         last_prices(view, positions),
         trade_min=platform.settings.fund.orders.trade_min,
-        withheld=restricted & ~dead,
+        withheld=withheld,
     )
     evidence["rounding"] = {
         "applied": platform.settings.fund.orders.shares,
