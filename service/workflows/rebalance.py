@@ -141,6 +141,7 @@ def _decide(
     solution = solve(problem)
     evidence = _evidence(solution, model, w0, ic)
     evidence["exposures_sha256"] = platform.blobs.put_array(model.B)
+    evidence["risk_model"] = {"sessions": model.sessions, **asdict(platform.settings.fund.risk)}
     evidence["bands"] = {
         "beta": mandate.beta_band,
         "sector": mandate.sector_band,
