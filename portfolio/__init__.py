@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from portfolio.alpha import alpha_from_signal, shrunk_ic
     from portfolio.book import BookState, Liquidity, TradingCosts, costs_of
     from portfolio.build import build_problem
+    from portfolio.evidence import BindingLimit, told_limits
     from portfolio.ladder import Rung, Solution, solve
     from portfolio.mandate import Mandate, mandate_from_mapping
     from portfolio.performance import Performance, beta_with_error
@@ -30,6 +31,8 @@ _HOME = {
     "TradingCosts": "book",
     "costs_of": "book",
     "build_problem": "build",
+    "BindingLimit": "evidence",
+    "told_limits": "evidence",
     "Rung": "ladder",
     "Solution": "ladder",
     "solve": "ladder",
@@ -56,6 +59,7 @@ _HOME = {
 
 __all__ = [
     "BacktestResult",
+    "BindingLimit",
     "BookState",
     "DayRecord",
     "FactorPeriod",
@@ -83,6 +87,7 @@ __all__ = [
     "shrunk_ic",
     "solve",
     "step",
+    "told_limits",
     "violations",
 ]
 

@@ -13,26 +13,27 @@ for the same session, one of the exchange that the rounds keep to, returns the s
 import json
 import math
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import Conflict
+from crowdalpha.errors import Conflict, InputRejected
 from crowdalpha.ids import RoundState, Tournament
 from market.arrays import FloatArray, IntArray
 from market.panel import PanelView
 from portfolio.alpha import alpha_from_signal, shrunk_ic
 from portfolio.book import BookState
 from portfolio.build import build_problem
+from portfolio.evidence import told_limits
 from portfolio.ladder import Solution, solve
 from portfolio.mandate import Mandate, mandate_from_mapping
 from portfolio.riskmodel import RiskModel, estimate_risk_model
 from service.book import read_book, weights_of
 from service.context import Platform
-from service.settings import load_mandate
+from service.settings import lines_of, load_mandate
 from service.store import audit, fund, rounds
 from service.store.records import RebalanceRecord, RoundRecord
 from service.workflows.blend import fund_view, record_of_scores
@@ -66,9 +67,28 @@ class Decision:
 
 
 def load_fund_mandate(platform: Platform) -> Mandate:
-    """Return the mandate that the settings name, strictly read."""
+    """Return the mandate that the settings name, strictly read.
+
+    Raises
+    ------
+    InputRejected
+        MANDATE_INVALID, naming file, line and key; also for a fill at the close, which the live fund does not do.
+    """
     values, source = load_mandate(platform.settings.fund.mandate, platform.settings.config_dir)
-    return mandate_from_mapping(values, source)
+    lines = lines_of(source)
+    mandate = mandate_from_mapping(values, source, lines)
+    if mandate.fill != "open":
+        what = f"{source}, line {lines['fill']}: the fund trades at the open; fill = {mandate.fill!r} is for backtests only."
+        raise InputRejected(Code.MANDATE_INVALID, what)
+    return mandate
+
+
+def _wait_for_decision(platform: Platform, view: PanelView, minutes: int) -> None:
+    """Refuse to decide earlier after the session's close than the mandate says."""
+    session = platform.desk.home_session(view)
+    due = platform.desk.home_calendar(view.instant).close_at(session) + timedelta(minutes=minutes)
+    if view.instant < due:
+        raise Conflict(Code.ROUND_NOT_DUE, f"The mandate decides on {session} no earlier than {due:%Y-%m-%d %H:%M} UTC.")
 
 
 def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = False) -> Decision:
@@ -132,6 +152,8 @@ def _decide(
     book: BookState,
 ) -> _Decided:
     mandate = load_fund_mandate(platform)
+    if mandate.decision_minutes_after_close > 0:
+        _wait_for_decision(platform, view, mandate.decision_minutes_after_close)
     w0, equity = weights_of(book, asset_ids), book.equity
     exposures = platform.desk.exposures(view, positions)
     periods = platform.desk.factor_periods(view, exposures.names, platform.settings.fund.risk_weeks)
@@ -169,8 +191,13 @@ def _evidence(solution: Solution, model: RiskModel, w0: FloatArray, ic: float) -
     exposure = model.B.T @ w
     return {
         "status": solution.status,
-        "rungs": [{k: _json_number(v) for k, v in asdict(r).items()} for r in solution.rungs],
+        # Seconds are a fact about the machine: the same decision is the same bytes.
+        "rungs": [{k: _json_number(v) for k, v in asdict(r).items() if k != "seconds"} for r in solution.rungs],
         "violations": dict(solution.violations),
+        "objective": _json_number(solution.objective),
+        "risk_aversion": _json_number(solution.risk_aversion),
+        "limits": [asdict(limit) for limit in solution.limits],
+        "limits_told": told_limits(solution),
         "information_coefficient": float(ic),
         "net": float(w.sum()),
         "gross": float(np.abs(w).sum()),
