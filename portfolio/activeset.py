@@ -28,8 +28,9 @@ import numpy as np
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import BoolArray, FloatArray
+from portfolio.aversion import CLOSE_ENOUGH
 from portfolio.convex import covariance_root
-from portfolio.problem import RebalanceProblem, live_part
+from portfolio.problem import RebalanceProblem, live_part, volatility
 
 AT_WEIGHT = 1e-6
 """A weight that close to a bound, to w0 or to zero is there. Solvers leave 1e-11 as a rule, and 3e-7 was seen where a kink
@@ -54,7 +55,7 @@ class ActiveSet:
     at_bound, at_zero, at_start : (n,) bool
         Names that stop at a bound, at zero, at w0; with ``free`` and the dead they cover each name once.
     binding : tuple of str
-        Limits on sums that bind: ``net``, ``gross``, ``turnover``, ``factor:<column>``.
+        Limits on sums that bind: ``volatility``, ``net``, ``gross``, ``short``, ``turnover``, ``factor:<column>``.
     stationarity : float
         Largest residual of the optimality conditions among the free names, as a part of the largest |alpha|; NaN without any.
     """
@@ -141,7 +142,7 @@ def active_set(problem: RebalanceProblem, weights: FloatArray) -> ActiveSet:
     Parameters
     ----------
     problem : RebalanceProblem
-        As it was solved.
+        As it was solved; with a volatility target ``risk_aversion`` is what that came to (that of the solution).
     weights : (n,) float64
         The book that left: the optimum of ``problem``, also one for which a soft limit was exceeded. A book that was merely
         held is no optimum and has no map; see :func:`portfolio.ownership.model_weights`.
@@ -199,8 +200,9 @@ def _limits(p: RebalanceProblem, w: FloatArray) -> _Limits:
     """Compare each limit on a sum with the book."""
     x, exposure = w - p.w0, p.B.T @ w
     found = [
-        ("net", np.ones(p.n), abs(float(w.sum())), p.net_band),
+        ("net", np.ones(p.n), abs(float(w.sum()) - p.net_target), p.net_band),
         ("gross", np.sign(w), float(np.abs(w).sum()), p.gross_max),
+        ("short", np.where(w < 0, -1.0, 0.0), float(np.maximum(-w, 0.0).sum()), p.short_max),
         ("turnover", np.sign(x), float(np.abs(x).sum()), p.turnover_max),
     ]
     for j, e in enumerate(exposure):
@@ -211,6 +213,11 @@ def _limits(p: RebalanceProblem, w: FloatArray) -> _Limits:
     rows: list[FloatArray] = []
     priced: list[FloatArray] = []
     presses: set[str] = set()
+    risk = volatility(p, w)
+    if risk > 0 and risk >= p.volatility_max * (1.0 - 2.0 * CLOSE_ENOUGH):
+        # γ is the price of this limit: it moves with alpha, and the book keeps its volatility.
+        names.append("volatility")
+        rows.append((p.B @ (p.F @ exposure) + p.D * w) / risk)
     for name, row, value, limit in found:
         room = AT_LIMIT * max(1.0, abs(limit))
         if not np.isfinite(limit) or limit - value > room:
@@ -231,11 +238,20 @@ def _matrix(rows: list[FloatArray], n: int) -> FloatArray:
 
 def _stopped(p: RebalanceProblem, w: FloatArray, presses: frozenset[str]) -> tuple[BoolArray, BoolArray, BoolArray]:
     """Return which names stop at a bound, at w0 and at zero, (n,) bool each; a name counts once, in that order."""
-    bound = (w - p.position_lower <= AT_WEIGHT) | (p.position_upper - w <= AT_WEIGHT)
+    bound = _at(w, p.position_lower, p.position_upper)
+    if p.position_lower_hard is not None and p.position_upper_hard is not None:
+        # A cap that gave way holds a name where it stopped giving way; one that did not is an end as well.
+        bound |= _at(w, p.position_lower_hard, p.position_upper_hard)
     costly = (p.half_spread > 0) | (p.impact > 0) | ("turnover" in presses)
     start = ~bound & costly & (np.abs(w - p.w0) <= AT_WEIGHT)
-    zero = ~bound & ~start & ((p.borrow > 0) | ("gross" in presses)) & (np.abs(w) <= AT_WEIGHT)
+    at_zero_costly = (p.borrow > 0) | (not presses.isdisjoint({"gross", "short"}))
+    zero = ~bound & ~start & at_zero_costly & (np.abs(w) <= AT_WEIGHT)
     return bound, start, zero
+
+
+def _at(w: FloatArray, lower: FloatArray, upper: FloatArray) -> BoolArray:
+    found: BoolArray = (np.abs(w - lower) <= AT_WEIGHT) | (np.abs(upper - w) <= AT_WEIGHT)
+    return found
 
 
 def _curvature(p: RebalanceProblem, w: FloatArray, free: BoolArray) -> _Curvature:
