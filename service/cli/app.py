@@ -17,7 +17,22 @@ import typer
 
 from crowdalpha import __version__
 from crowdalpha.errors import CrowdalphaError
-from service.cli import accounts, data, diagnose, files, home, keys, ledger, metamodel, rebalance, rounds, season, stakes
+from service.cli import (
+    accounts,
+    backtest,
+    data,
+    diagnose,
+    files,
+    fund,
+    home,
+    keys,
+    ledger,
+    metamodel,
+    rebalance,
+    rounds,
+    season,
+    stakes,
+)
 from service.threads import use_one_blas_thread
 
 EXIT_INTERRUPTED = 130
@@ -46,12 +61,14 @@ diagnose.add_to(app)
 metamodel.add_to(app)
 rebalance.add_to(app)
 app.add_typer(data.app, name="data")
+app.add_typer(backtest.app, name="backtest")
 app.add_typer(rounds.app, name="round")
 app.add_typer(accounts.providers, name="provider")
 app.add_typer(accounts.models, name="model")
 app.add_typer(keys.app, name="key")
 app.add_typer(stakes.app, name="stake")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(fund.app, name="fund")
 
 
 def _show_version(wanted: bool) -> None:

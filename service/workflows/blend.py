@@ -116,12 +116,13 @@ def fund_view(platform: Platform, connection: Connection, sources: Sequence[Roun
     return FundView(ids, blend([(c.vector, float(w)) for c, w in zip(candidates, weights, strict=True)]), evidence)
 
 
-def record_of_scores(platform: Platform, connection: Connection) -> list[float]:
-    """Return the meta-models' own final scores of all rounds resolved by now, oldest first."""
+def record_of_scores(platform: Platform, connection: Connection, by: datetime | None = None) -> list[float]:
+    """Return the meta-models' own final scores of all rounds resolved by then, or by now; oldest first in each tournament."""
     values = []
     for record in rounds.list_rounds(connection, None, (RoundState.RESOLVED,)):
         sha = rounds.artifacts(connection, record.key).get("metascore")
-        if sha is not None:
+        due = by is None or (record.resolved_at is not None and record.resolved_at <= by)
+        if sha is not None and due:
             values.append(json.loads(platform.blobs.get(sha))["metamodel_corr_ppb"] / PPB)
     return values
 
@@ -209,7 +210,7 @@ def _walk_forward(
         return weights, {"reason": "nobody_speaks"}
     chosen = [candidates[i] for i in speaking]
     sessions, history = past_scores(connection, platform.blobs, [(c.tournament, c.variant) for c in chosen], now)
-    fitted = _fit(platform, history, prior[speaking], _former_weights(platform, connection, chosen))
+    fitted = _fit(platform, history, prior[speaking], _former_weights(platform, connection, chosen, now))
     weights[speaking] = fitted.weights
     used = sessions[len(sessions) - fitted.rounds_used :]
     return weights, {
@@ -233,12 +234,12 @@ def _fit(platform: Platform, history: FloatArray, prior: FloatArray, former: Flo
     return ensemble_weights(history, prior, former if former.any() else prior, settings)
 
 
-def _former_weights(platform: Platform, connection: Connection, candidates: Sequence[_Candidate]) -> FloatArray:
-    """Return what the decision before gave to these candidates, as parts of 1; zeros where it gave them nothing."""
-    standing = fund.latest_rebalance(connection)
-    if standing is None:
+def _former_weights(platform: Platform, connection: Connection, candidates: Sequence[_Candidate], now: datetime) -> FloatArray:
+    """Return what the last decision by ``now`` gave to these candidates, as parts of 1; zeros where it gave them nothing."""
+    standing = [record for record in fund.list_rebalances(connection) if record.decided_at <= now]
+    if not standing:
         return np.zeros(len(candidates))
-    evidence = json.loads(platform.blobs.get(standing.sha256))["evidence"]
+    evidence = json.loads(platform.blobs.get(standing[-1].sha256))["evidence"]
     given = evidence.get("blend", {}).get("weights", {})
     former = np.array([given.get(c.label, 0.0) for c in candidates], dtype=np.float64)
     total = float(former.sum())

@@ -1,0 +1,224 @@
+"""Where a walk's scores come from: the history of a signal, or the meta-models of the home's rounds.
+
+A source names the moments at which it speaks, says at a moment what it thinks of which assets, and tells the record on which
+its information coefficient rests: scores of earlier moments whose target was known by then. It knows no book and no mandate.
+
+- A *history* speaks on the evenings of its dates. What it says is what the fund would have got of a meta-model made of this
+  signal alone: its ranks on the universe (gaps in the middle), Gaussianized, less their exposures.
+- The *meta-models* speak when the rounds of a session have closed: the blend that a rebalance would have listened to.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol
+
+import numpy as np
+
+from crowdalpha.codes import Code
+from crowdalpha.ids import RoundState
+from market.arrays import FloatArray, IntArray
+from service.backtest.evenings import Evenings
+from service.context import Platform
+from service.desk import universe_rule, weeks_of
+from service.historylabels import HistoryLabels
+from service.settings import load_terms
+from service.store import rounds
+from service.store.records import RoundRecord
+from service.workflows.blend import fund_view, record_of_scores
+from signals.constancy import is_constant
+from signals.contribution import vector_score
+from signals.diagnostics import filled_ranks
+from signals.findings import FindingList
+from signals.history import History
+from signals.metamodel import build_meta_model
+
+CLOSED = (RoundState.CLOSED, RoundState.SCORING, RoundState.RESOLVED)
+WEEK_SESSIONS = 5
+COVERAGE_MIN = 0.5
+"""A history that names less than half of the universe on a date has no say on it: the rest would be guessed."""
+
+TARGET_KNOWN_MIN = 0.8
+"""Part of the universe whose target a score needs, as in :data:`signals.prepared.OVERLAP_MIN`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a source speaks: the row of its session, the decision instant, and its place among the source's own."""
+
+    row: int
+    instant: datetime
+    place: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opinion:
+    """A score (n,), higher is better, of the assets at ``positions`` (n,), ascending places on the panel's axis."""
+
+    positions: IntArray
+    score: FloatArray
+
+
+class Source(Protocol):
+    """What a walk listens to."""
+
+    def moments(self, sessions_between: int) -> list[Moment]:
+        """Return the moments in their order, no closer than a mandate's rebalances lie apart."""
+
+    def opinion(self, moment: Moment) -> Opinion | None:
+        """Return what is said at the moment; None where too little is said to act on."""
+
+    def record(self, moment: Moment) -> list[float]:
+        """Return the scores of earlier moments whose target was known at this one, oldest first."""
+
+
+def spaced(moments: Sequence[Moment], weeks: IntArray, sessions_between: int) -> list[Moment]:
+    """Return the first moment, and each that lies far enough after the one kept before it.
+
+    Parameters
+    ----------
+    weeks : (T,) int64
+        Number of the week of each row of the panel.
+    sessions_between : int
+        Whole weeks are counted as weeks, so that a holiday does not make a weekly signal miss one; else rows are counted.
+    """
+    whole_weeks = sessions_between % WEEK_SESSIONS == 0
+    kept: list[Moment] = []
+    for moment in moments:
+        if kept and whole_weeks and (weeks[moment.row] - weeks[kept[-1].row]) * WEEK_SESSIONS < sessions_between:
+            continue
+        if kept and not whole_weeks and moment.row - kept[-1].row < sessions_between:
+            continue
+        kept.append(moment)
+    return kept
+
+
+class HistorySource:
+    """A signal's history on the panel of ``evenings``.
+
+    Parameters
+    ----------
+    history : History
+        Read without a finding that refuses it.
+    findings : FindingList
+        Dates that are no sessions of the panel, or too early, are noted here.
+    """
+
+    def __init__(self, evenings: Evenings, history: History, findings: FindingList) -> None:
+        from service.erascorer import EraScorer
+
+        desk = evenings.desk
+        panel, settings = desk.panel, desk.settings
+        outcome = desk.view(evenings.close_instant(len(panel.sessions) - 1))
+        terms = load_terms(settings.tournaments.signals.terms, settings.config_dir)
+        labels = HistoryLabels.of(history.labels, outcome.assets)
+        scorer = EraScorer(panel, outcome, universe_rule(settings.universe), terms, history, labels)
+        scorer.notice_unknown(findings)
+        self.evenings, self.history, self.labels, self.findings = evenings, history, labels, findings
+        self._moments = [Moment(at.row, evenings.close_instant(at.row), at.place) for at in scorer.placed(findings)]
+        self._spaced: list[Moment] = []
+        self._noticed: set[int] = set()
+        self._scores: list[tuple[int, float | None]] = []
+
+    def moments(self, sessions_between: int) -> list[Moment]:
+        """Return the evenings of the dates."""
+        weeks = weeks_of(self.evenings.desk.panel.sessions)
+        chosen = spaced(self._moments, weeks, sessions_between)
+        if chosen != self._spaced:
+            self._spaced, self._scores = chosen, []
+        return self._spaced
+
+    def opinion(self, moment: Moment) -> Opinion | None:
+        """Return the neutral score on the universe of the evening."""
+        members = self.evenings.members(moment.row)
+        values = self._values(moment, members)
+        covered = float(np.mean(~np.isnan(values)))
+        if covered < COVERAGE_MIN or is_constant(values[~np.isnan(values)]):
+            if moment.place in self._noticed:
+                return None
+            self._noticed.add(moment.place)
+            said = f"{covered:.0%} of the universe has a value, or all are equal: the date decides nothing."
+            line, day = int(self.history.first_lines[moment.place]), str(self.history.dates[moment.place])
+            self.findings.notice(Code.COVERAGE_TOO_LOW, said, line, value=day)
+            return None
+        exposures = self.evenings.exposures(moment.row).values
+        return Opinion(members, build_meta_model(filled_ranks(values)[None, :], np.ones(1), exposures).neutral)
+
+    def record(self, moment: Moment) -> list[float]:
+        """Return the ``corr`` of the scores of the evenings before whose targets were known.
+
+        Each is measured once, at the first moment at which its target was known, as a round resolves once.
+        """
+        last = self.evenings.last_scored_row(moment.instant)
+        for known_at in self._spaced:
+            if known_at.row > moment.row:
+                break
+            due = self.evenings.last_scored_row(known_at.instant)
+            for earlier in self._spaced[len(self._scores) :]:
+                if earlier.row > due:
+                    break
+                self._scores.append((earlier.row, self._score(earlier, known_at)))
+        return [score for row, score in self._scores if row <= last and score is not None]
+
+    def _values(self, moment: Moment, members: IntArray) -> FloatArray:
+        """Return the history's values of the date on the universe, NaN for a gap."""
+        panel = self.evenings.desk.panel
+        codes, values = self.history.era(moment.place)
+        assets = self.evenings.assets_at(moment.instant)
+        where = self.labels.on(assets, members, codes.astype(np.int64))
+        placed = np.full(len(panel.assets), np.nan)
+        placed[where[where >= 0]] = values[where >= 0]
+        return placed[members]
+
+    def _score(self, moment: Moment, known_at: Moment) -> float | None:
+        opinion = self.opinion(moment)
+        if opinion is None:
+            return None
+        target = self.evenings.target(moment.row, known_at.instant)
+        return vector_score(opinion.score, target) if np.mean(~np.isnan(target)) >= TARGET_KNOWN_MIN else None
+
+
+class MetaModelSource:
+    """The fund's view of the home's rounds, session by session."""
+
+    def __init__(self, platform: Platform, evenings: Evenings) -> None:
+        self.platform, self.evenings = platform, evenings
+        by_session: dict[date, list[RoundRecord]] = {}
+        with platform.store.read() as connection:
+            for record in rounds.list_rounds(connection, None, CLOSED):
+                by_session.setdefault(record.base_session, []).append(record)
+        self._rounds: list[tuple[date, list[RoundRecord]]] = sorted(by_session.items())
+
+    def moments(self, sessions_between: int) -> list[Moment]:
+        """Return the instants at which the last round of each session had closed."""
+        panel = self.evenings.desk.panel
+        found = []
+        for place, (session, records) in enumerate(self._rounds):
+            instant = max(record.closes_at for record in records)
+            row = panel.index_of(session)
+            if panel.knowledge_at(instant)[0] == row + 1:
+                found.append(Moment(row, instant, place))
+        return spaced(found, weeks_of(panel.sessions), sessions_between)
+
+    def opinion(self, moment: Moment) -> Opinion | None:
+        """Return the blend, as a rebalance at that instant would have listened to it."""
+        with self.platform.store.read() as connection:
+            says = fund_view(self.platform, connection, self._rounds[moment.place][1], moment.instant)
+        positions = self.evenings.desk.positions_of(says.asset_ids)
+        order = np.argsort(positions)
+        return Opinion(positions[order], says.score[order])
+
+    def record(self, moment: Moment) -> list[float]:
+        """Return the scores of the rounds that had resolved."""
+        with self.platform.store.read() as connection:
+            return record_of_scores(self.platform, connection, moment.instant)
+
+
+def meta_models_sha256(platform: Platform) -> str:
+    """Return a hash over the closed rounds of the home and their files: what a walk of the meta-models rests on."""
+    with platform.store.read() as connection:
+        closed = rounds.list_rounds(connection, None, CLOSED)
+        told = [(str(record.key), sorted(rounds.artifacts(connection, record.key).items())) for record in closed]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()

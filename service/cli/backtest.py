@@ -1,0 +1,154 @@
+"""``crowdalpha backtest``: the fund's decisions walked through the past, alone and in sweeps."""
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected
+from service.cli.options import HOME, HomeOption, JsonOption, parse_date
+
+if TYPE_CHECKING:
+    from service.backtest.spec import BacktestSpec
+    from service.settings import Settings
+
+app = typer.Typer(help="Walk the fund's decisions through the past.", no_args_is_help=True)
+
+SignalOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--signal", metavar="FILE", help="CSV or Parquet with date, ticker and signal; the home's meta-models without."
+    ),
+]
+MandateOption = Annotated[str | None, typer.Option("--mandate", metavar="NAME", help="A file of config/mandates.")]
+FromOption = Annotated[str | None, typer.Option("--from", metavar="DATE", help="First date of a decision.")]
+ToOption = Annotated[str | None, typer.Option("--to", metavar="DATE", help="Last date; nothing later is looked at.")]
+FillOption = Annotated[
+    str, typer.Option("--fill", metavar="open|close", help="Trade at the next session's open, or its close.")
+]
+DeathsOption = Annotated[
+    float,
+    typer.Option("--deaths", metavar="PERCENT", help="Let so many percent of the assets die a year, as survivors did not."),
+]
+DeathSeedOption = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of the deaths.")]
+
+
+def _spec(
+    settings: "Settings",
+    signal: Path | None,
+    mandate: str | None,
+    dates: tuple[str | None, str | None],
+    fill: str,
+    deaths: float,
+    seed: int,
+    *,
+    costs: bool = True,
+) -> "BacktestSpec":
+    from service.backtest.spec import BacktestSpec, Fill, named_mandate
+
+    if fill not in list(Fill):
+        raise InputRejected(Code.REQUEST_INVALID, f"--fill is 'open' or 'close', not '{fill[:40]}'.")
+    first, last = (_date(text, name) for text, name in zip(dates, ("--from", "--to"), strict=True))
+    return BacktestSpec(
+        mandate=named_mandate(settings, mandate),
+        signal=signal,
+        first=first,
+        last=last,
+        costs=costs,
+        fill=Fill(fill),
+        deaths_percent=deaths,
+        seed=seed,
+    )
+
+
+def _date(text: str | None, option: str) -> date | None:
+    return None if text is None else parse_date(text, option)
+
+
+@app.command("run")
+def run(
+    signal: SignalOption = None,
+    mandate: MandateOption = None,
+    first: FromOption = None,
+    last: ToOption = None,
+    no_costs: Annotated[bool, typer.Option("--no-costs", help="Trading and holding cost nothing.")] = False,
+    fill: FillOption = "open",
+    deaths: DeathsOption = 0.0,
+    seed: DeathSeedOption = 0,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write the tear sheet there.")] = None,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Walk one signal, or the home's meta-models, through the past.
+
+    Each book is decided on the close of a date, with what was known then, and traded in the session after it. The result is
+    kept as a trial of the home; the deflated Sharpe ratio counts all trials on the same prices.
+    """
+    from service.atomic import write_file
+    from service.backtest.outcome import tearsheet
+    from service.cli.failures import report_findings
+    from service.cli.plain import echo_json
+    from service.cli.progress import ConsoleProgress
+    from service.cli.render import print_figures
+    from service.context import open_platform
+    from service.workflows.backtest import BacktestRoom
+
+    if html is not None and not html.parent.is_dir():
+        raise InputRejected(Code.REQUEST_INVALID, f"There is no folder for the page '{html}'.")
+    with open_platform(home) as platform, ConsoleProgress() as progress:
+        spec = _spec(platform.settings, signal, mandate, (first, last), fill, deaths, seed, costs=not no_costs)
+        room = BacktestRoom(platform)
+        found = room.run(spec, progress)
+        together = len(room.trials.on_data(room.data_sha256))
+        deflated = room.trials.deflated([found.trial])[found.trial.id]
+    if html is not None:
+        write_file(html, tearsheet(found.walk, spec, found.flags, deflated, together).encode())
+    told: dict[str, Any] = {"trial": found.trial.id, **found.trial.figures, "deflated_sharpe": deflated, "trials": together}
+    if as_json:
+        echo_json(told | {"flags": sorted(found.flags), "findings": found.findings})
+        return
+    print_figures(f"backtest of {spec.source}", told | {"prices": ", ".join(sorted(found.flags)) or "no reservations"})
+    if found.findings:
+        report_findings(found.findings)
+    if html is not None:
+        typer.echo(f"page  {html}")
+
+
+@app.command("sweep")
+def sweep(
+    grid: Annotated[Path, typer.Argument(metavar="GRID", help="TOML file of lists that are crossed into backtests.")],
+    executor: Annotated[
+        str, typer.Option("--executor", metavar="serial|processes|dask", help="Where the cells are worked on.")
+    ] = "serial",
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Of a running Dask scheduler; else one is made here.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, metavar="N", help="Processes; one a processor without it.")
+    ] = None,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the cells of a grid and print one table.
+
+    Finished cells are kept: a sweep that was stopped goes on where it was. The numbers are the same on every executor.
+    """
+    from service.backtest.executors import Executor
+    from service.backtest.sweep import run_sweep
+    from service.cli.plain import echo_json
+    from service.cli.progress import ConsoleProgress
+    from service.cli.render import print_rows
+    from service.context import open_platform
+
+    if executor not in list(Executor):
+        raise InputRejected(Code.REQUEST_INVALID, f"--executor is serial, processes or dask, not '{executor[:40]}'.")
+    if scheduler is not None and executor != Executor.DASK:
+        raise InputRejected(Code.REQUEST_INVALID, "--scheduler is for --executor dask.")
+    with open_platform(home) as platform, ConsoleProgress() as progress:
+        found = run_sweep(platform, grid, Executor(executor), scheduler=scheduler, workers=workers, progress=progress)
+    if as_json:
+        echo_json(found)
+        return
+    print_rows(f"{len(found.rows)} cells, {found.computed} new; {found.trials} trials on these prices", found.rows)

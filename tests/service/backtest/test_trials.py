@@ -1,0 +1,163 @@
+"""A backtest is kept as a trial that says what it was. Method: run small ones in a home with a synthetic market, read the files
+back, change one thing at a time and look at the identity; the deflated ratio is recomputed from the kept series."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crowdalpha.errors import InputRejected, InvariantBroken
+from market.deaths import SYNTHETIC_DEATHS
+from service.backtest.deflated import deflated_sharpes
+from service.backtest.outcome import tearsheet
+from service.backtest.spec import BacktestSpec, Fill, named_mandate, trial_id
+from service.workflows.backtest import Backtest, BacktestRoom, run_backtest
+from tests.builders.backtests import WIDE, Room, backtest_home
+
+LAST = date(2016, 3, 18)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    room = backtest_home(tmp_path_factory.mktemp("trials"))
+    yield room
+    room.platform.store.dispose()
+
+
+@pytest.fixture(scope="module")
+def room(home: Room) -> BacktestRoom:
+    return BacktestRoom(home.platform)
+
+
+def spec_of(home: Room) -> BacktestSpec:
+    return BacktestSpec(named_mandate(home.platform.settings, changes=WIDE), home.momentum, last=LAST)
+
+
+@pytest.fixture(scope="module")
+def found(home: Room, room: BacktestRoom) -> Backtest:
+    return room.run(spec_of(home))
+
+
+def test_a_trial_holds_what_reproduces_it(home: Room, room: BacktestRoom, found: Backtest) -> None:
+    told = json.loads((home.platform.home.reports / "backtests" / f"{found.trial.id}.json").read_text())
+    assert told["spec"]["source"] == "momentum"
+    assert told["spec"]["mandate"]["position_max"] == WIDE["position_max"]
+    assert told["hashes"]["data"] == home.platform.desk.panel.content_hash()
+    assert set(told["hashes"]) == {"data", "settings", "signal"}
+    assert told["figures"]["decisions"] == len(told["decisions"]) == len(found.walk.decisions)
+    kept = room.trials.series(found.trial.id)
+    assert np.array_equal(kept["equity"], found.walk.result.equity)
+    assert told["figures"]["net_pnl"] == kept["equity"][-1] - float(kept["capital"])
+
+
+def test_run_again_in_a_fresh_room_the_bytes_are_the_same(home: Room, found: Backtest) -> None:
+    folder = home.platform.home.reports / "backtests"
+    paths = [folder / f"{found.trial.id}.{ending}" for ending in ("json", "npz")]
+    before = [path.read_bytes() for path in paths]
+    for path in paths:
+        path.unlink()
+    again = run_backtest(home.platform, spec_of(home))
+    assert again.trial.id == found.trial.id
+    assert [path.read_bytes() for path in paths] == before
+
+
+def test_whatever_changes_a_number_changes_the_identity(home: Room, room: BacktestRoom, tmp_path: Path) -> None:
+    spec, settings = spec_of(home), home.platform.settings
+    other_file = tmp_path / "momentum.csv"
+    other_file.write_bytes(home.momentum.read_bytes().replace(b"0.5", b"0.6", 1))
+    others = [
+        replace(spec, costs=False),
+        replace(spec, fill=Fill.CLOSE),
+        replace(spec, deaths_percent=2.0),
+        replace(spec, deaths_percent=2.0, seed=1),
+        replace(spec, first=date(2016, 2, 1)),
+        replace(spec, mandate=replace(spec.mandate, risk_aversion=3.0)),
+        replace(spec, signal=other_file),
+    ]
+    identities = {room.identity(s) for s in [spec, *others]}
+    identities.add(trial_id(spec, settings.with_overrides({"fund.risk_weeks": 13}), room.data_sha256, "x"))
+    identities.add(trial_id(spec, settings, room.data_sha256, "x"))
+    identities.add(trial_id(spec, settings, "other data", "x"))
+    assert len(identities) == 11
+
+
+def test_where_the_file_lies_does_not_change_the_identity(home: Room, room: BacktestRoom, tmp_path: Path) -> None:
+    moved = tmp_path / "another-name.csv"
+    moved.write_bytes(home.momentum.read_bytes())
+    assert room.identity(replace(spec_of(home), signal=moved)) == room.identity(spec_of(home))
+
+
+def test_deaths_close_positions_and_are_told(home: Room, room: BacktestRoom, found: Backtest) -> None:
+    dying = room.run(replace(spec_of(home), deaths_percent=40.0, seed=3))
+    assert SYNTHETIC_DEATHS in dying.trial.told["flags"]
+    assert SYNTHETIC_DEATHS not in found.trial.told["flags"]
+    assert dying.trial.figures["forced_closes"] > found.trial.figures["forced_closes"]
+    assert dying.trial.told["hashes"]["data"] == found.trial.told["hashes"]["data"]
+
+
+def test_the_deflated_ratio_counts_every_trial_on_the_prices(home: Room, room: BacktestRoom, found: Backtest) -> None:
+    room.run(replace(spec_of(home), signal=home.reversal))
+    trials = room.trials.on_data(room.data_sha256)
+    assert len(trials) >= 3
+    rows = []
+    for trial in trials:
+        kept = room.trials.series(trial.id)
+        rows.append(
+            np.diff(np.append(float(kept["capital"]), kept["equity"])) / np.append(float(kept["capital"]), kept["equity"][:-1])
+        )
+    expected = deflated_sharpes(np.vstack(rows))
+    place = [t.id for t in trials].index(found.trial.id)
+    assert room.trials.deflated([found.trial])[found.trial.id] == pytest.approx(expected[place], rel=1e-12)
+
+
+def test_the_tear_sheet_says_what_was_walked(home: Room, found: Backtest) -> None:
+    page = tearsheet(found.walk, replace(spec_of(home), deaths_percent=2.0), found.flags, 0.42, 7)
+    assert "Backtest of momentum" in page
+    assert "2 % deaths a year" in page
+    assert "0.42" in page
+    assert "Synthetic market" in page
+
+
+def test_a_home_without_rounds_has_no_meta_model(home: Room, room: BacktestRoom) -> None:
+    with pytest.raises(InputRejected) as refused:
+        room.run(replace(spec_of(home), signal=None))
+    assert refused.value.code.value == "round_state"
+
+
+def test_a_bad_history_is_refused_with_its_findings(home: Room, room: BacktestRoom, tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text("date,ticker,signal\n2016-02-30,A,2\n")
+    with pytest.raises(InputRejected) as refused:
+        room.run(replace(spec_of(home), signal=path))
+    assert {finding.code.value for finding in refused.value.findings} >= {"date_invalid", "value_range"}
+
+
+def test_a_date_that_covers_too_little_decides_nothing_and_is_told(home: Room, room: BacktestRoom, tmp_path: Path) -> None:
+    lines = home.momentum.read_text().splitlines()
+    day = lines[-1].split(",")[0]
+    early = sorted({line.split(",")[0] for line in lines[1:]})[3]
+    thin = tmp_path / "thin.csv"
+    kept = [line for i, line in enumerate(lines) if not line.startswith(early) or i % 5 == 0]
+    thin.write_text("\n".join(kept) + "\n")
+    found = room.run(replace(spec_of(home), signal=thin))
+    assert found.walk.silent == 1
+    assert any(finding.value == early for finding in found.findings)
+    assert day > early
+
+
+def test_a_trial_that_is_no_json_is_an_alarm(room: BacktestRoom) -> None:
+    path = room.trials.folder / ("0" * 64 + ".json")
+    path.write_text("{")
+    with pytest.raises(InvariantBroken):
+        room.trials.get("0" * 64)
+    path.unlink()
+
+
+def test_a_spec_that_makes_no_sense_is_refused(home: Room) -> None:
+    for changes in ({"first": date(2017, 1, 1)}, {"deaths_percent": 100.0}, {"seed": -1}):
+        with pytest.raises(InputRejected):
+            replace(spec_of(home), **changes)

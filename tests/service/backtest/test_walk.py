@@ -1,0 +1,209 @@
+"""A walk keeps the order of time and decides what the fund would. Method: the same decisions are lived through again by plain
+loops over the whole panel, a rebalance is asked for the first book, and sources are made up where their words matter."""
+
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crowdalpha.errors import InputRejected
+from market.calendars import to_instant
+from market.synthetic import SyntheticSpec, generate_market
+from portfolio.book import BookState, Liquidity, TradingCosts, costs_of
+from portfolio.simulate import backtest
+from service.backtest.evenings import Evenings, Stretch
+from service.backtest.sources import HistorySource, Moment, Opinion, spaced
+from service.backtest.spec import BacktestSpec, Fill, named_mandate
+from service.backtest.walk import Walk, _Path, walk
+from service.workflows.rebalance import _decide
+from signals.findings import FindingList
+from signals.history import read_history
+from tests.builders.backtests import WIDE, desk_on, eventful_panel, history_csv, small_settings
+from tests.leakage.published import _Kept
+
+LAST = date(2016, 4, 15)
+
+
+def spec_of(**changes: Any) -> BacktestSpec:
+    return BacktestSpec(named_mandate(small_settings(), changes=WIDE), last=LAST, **changes)
+
+
+@cache
+def room() -> tuple[Evenings, HistorySource]:
+    evenings = Evenings(desk_on(eventful_panel()), 20, 2)
+    history = read_history([history_csv(evenings.desk)])
+    return evenings, HistorySource(evenings, history, FindingList())
+
+
+@cache
+def walked(fill: Fill = Fill.OPEN, costs: bool = True) -> Walk:
+    return walk(*room(), spec_of(fill=fill, costs=costs))
+
+
+def targets_of(found: Walk, first: int) -> dict[int, np.ndarray]:
+    """The decided weights by the row, counted from ``first``, of the session in which they are filled."""
+    panel, targets = eventful_panel(), {}
+    for decision in found.decisions:
+        weights = np.zeros(len(panel.assets))
+        weights[decision.positions] = decision.weights
+        targets[panel.index_of(decision.fill_session) - first] = weights
+    return targets
+
+
+def test_equity_is_that_of_the_same_targets_on_the_whole_panel() -> None:
+    """The twin is given all sessions at once, with volumes and deviations taken here."""
+    panel, found = eventful_panel(), walked()
+    view = panel.as_of(to_instant(panel.known_at[-1]))
+    first = panel.index_of(found.decisions[0].fill_session)
+    count = len(found.sessions)
+    rows = slice(first, first + count)
+    targets = targets_of(found, first)
+    volume, returns = np.nan_to_num(view.dollar_volume()), np.nan_to_num(view.total_returns())
+    liquidity = {
+        row: Liquidity(
+            np.median(volume[first + row - 63 : first + row], axis=0), returns[first + row - 63 : first + row].std(axis=0)
+        )
+        for row in targets
+    }
+    mandate = spec_of().mandate
+    gone = np.where(view.delisting_index >= first, view.delisting_index - first, -1)
+    twin = backtest(
+        view.overnight_returns()[rows], view.intraday_returns()[rows], targets, costs_of(mandate), initial=mandate.aum,
+        traded=view.traded[rows], delisting_rows=gone, delisting_returns=view.delisting_return, liquidity=liquidity,
+    )  # fmt: skip
+    assert np.array_equal(found.sessions, panel.sessions[rows])
+    np.testing.assert_allclose(found.result.equity, twin.equity, rtol=1e-12)
+    assert len(twin.forced_closes) == len(found.result.forced_closes)
+
+
+def test_a_fill_at_the_close_earns_nothing_of_its_session() -> None:
+    """Plain loop: positions grow by whole sessions, then are set to the target where the name trades."""
+    panel, found = eventful_panel(), walked(Fill.CLOSE, costs=False)
+    view = panel.as_of(to_instant(panel.known_at[-1]))
+    first = panel.index_of(found.decisions[0].fill_session)
+    targets = targets_of(found, first)
+    positions, cash, equity = np.zeros(len(panel.assets)), spec_of().mandate.aum, []
+    for at in range(len(found.sessions)):
+        row = first + at
+        dead = view.delisting_index == row
+        growth = np.where(dead, view.delisting_return, np.nan_to_num(view.total_returns()[row]))
+        positions = positions * (1 + growth)
+        cash, positions = cash + positions[dead].sum(), np.where(dead, 0.0, positions)
+        if at in targets:
+            can = (
+                view.traded[row]
+                & np.isfinite(view.total_returns()[row])
+                & ~((view.delisting_index >= 0) & (view.delisting_index <= row))
+            )
+            wanted = np.where(can, targets[at] * (cash + positions.sum()), positions)
+            cash, positions = cash - (wanted - positions).sum(), wanted
+        equity.append(cash + positions.sum())
+    np.testing.assert_allclose(found.result.equity, equity, rtol=1e-12)
+
+
+def test_each_book_is_filled_in_the_session_after_its_own() -> None:
+    panel = eventful_panel()
+    for decision in walked().decisions:
+        assert panel.index_of(decision.fill_session) == panel.index_of(decision.session) + 1
+
+
+def test_every_decision_is_solved_and_inside_its_bands() -> None:
+    for decision in walked().decisions:
+        assert decision.status == "solved" and decision.beyond == {}  # noqa: PT018 - one promise
+        assert abs(dict(zip(decision.factors, decision.exposures, strict=True))["beta"]) < 1e-8
+
+
+def test_costs_are_charged_once_and_can_be_off() -> None:
+    on, off = walked().result, walked(costs=False).result
+    assert all((on.costs[kind] >= 0).all() and on.costs[kind].sum() > 0 for kind in ("spread", "impact", "borrow"))
+    assert not any(values.any() for values in off.costs.values())
+
+
+def test_a_walk_decides_what_a_rebalance_would() -> None:
+    """From cash, with a universe that nobody has left: the first book equals that of the rebalance's own decision."""
+    settings = small_settings().with_overrides({"universe.size": 100})
+    calm = generate_market(SyntheticSpec(seed=5, n_assets=60, start=date(2015, 1, 2), end=date(2016, 3, 31)))
+    desk = desk_on(calm, settings)
+    evenings = Evenings(desk, 20, 2)
+    source = HistorySource(evenings, read_history([history_csv(desk)]), FindingList())
+    found = walk(evenings, source, BacktestSpec(named_mandate(settings), last=date(2016, 2, 5))).decisions[0]
+    moment = source.moments(5)[0]
+    opinion, view = source.opinion(moment), desk.view(moment.instant)
+    assert opinion is not None
+    assert np.array_equal(evenings.evening(moment.instant).market.positions, opinion.positions), "nobody has left"
+    ids = calm.assets.asset_ids[opinion.positions]
+    platform: Any = SimpleNamespace(settings=settings, desk=desk, blobs=_Kept())
+    book = BookState.opening(ids, named_mandate(settings).aum)
+    whole = np.ones(len(ids), dtype=bool)
+    decided = _decide(platform, view, ids, opinion.positions, opinion.score, whole, [], book)
+    weights = np.zeros(len(calm.assets))
+    weights[opinion.positions] = decided.weights
+    assert np.array_equal(weights[found.positions], found.weights)
+    assert np.count_nonzero(weights) == len(found.weights)
+
+
+def test_the_record_holds_the_eras_whose_target_was_known() -> None:
+    _, source = room()
+    moments = source.moments(5)
+    for moment in moments[::6]:
+        assert len(source.record(moment)) == sum(earlier.row + 22 <= moment.row for earlier in moments)
+
+
+def test_what_was_computed_before_changes_nothing() -> None:
+    evenings = Evenings(desk_on(eventful_panel()), 20, 2)
+    source = HistorySource(evenings, read_history([history_csv(evenings.desk)]), FindingList())
+    assert np.array_equal(walk(evenings, source, spec_of()).result.equity, walked().result.equity)
+
+
+def test_a_holiday_does_not_make_a_weekly_signal_miss_a_week() -> None:
+    weeks = np.array([1, 1, 2, 2, 2, 3, 3])
+    moments = [Moment(row, to_instant(np.datetime64("2016-01-01") + row), row) for row in (0, 3, 4, 6)]
+    assert [m.row for m in spaced(moments, weeks, 5)] == [0, 3, 6]
+    assert [m.row for m in spaced(moments, weeks, 10)] == [0, 6]
+    assert [m.row for m in spaced(moments, weeks, 3)] == [0, 3, 6]
+
+
+def test_a_delisting_that_is_learnt_late_closes_the_position_then() -> None:
+    """Row 1 is the delisting's own; it is known on the evening of row 2, in the second stretch."""
+    path = _Path(BookState(np.array(["A", "B"]), np.array([50.0, 0.0]), 50.0), TradingCosts(), Fill.OPEN, 0)
+    path.records.append(None)  # type: ignore[arg-type] - trading has begun
+    still, traded = np.zeros((2, 2)), np.ones((2, 2), dtype=bool)
+    days = np.array(["2016-01-04", "2016-01-05"], dtype="datetime64[D]")
+    path.carry(Stretch(range(2), days, still, still, traded, np.array([-1, -1]), np.full(2, np.nan)))
+    assert path.book.positions[0] == 50.0
+    path.carry(Stretch(range(2, 4), days + 2, still, still, traded, np.array([1, -1]), np.array([-0.4, np.nan])))
+    assert path.book.positions[0] == 0.0
+    assert path.book.equity == pytest.approx(80.0)
+
+
+@dataclass
+class Mute:
+    """Speaks every week, and has an opinion only the first time."""
+
+    source: HistorySource
+
+    def moments(self, sessions_between: int) -> list[Moment]:
+        return self.source.moments(sessions_between)
+
+    def opinion(self, moment: Moment) -> Opinion | None:
+        return self.source.opinion(moment) if moment == self.source.moments(5)[0] else None
+
+    def record(self, moment: Moment) -> list[float]:
+        return []
+
+
+def test_the_book_stays_where_the_source_is_silent() -> None:
+    evenings, source = room()
+    found = walk(evenings, Mute(source), spec_of())
+    assert len(found.decisions) == 1
+    assert found.silent == len(walked().decisions) - 1
+    assert np.count_nonzero(found.result.turnover) == 1
+
+
+def test_dates_without_a_decision_are_refused() -> None:
+    with pytest.raises(InputRejected):
+        walk(*room(), replace(spec_of(), first=date(2016, 4, 14), last=date(2016, 4, 15)))
