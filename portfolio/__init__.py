@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from portfolio.book import BookState, Liquidity, TradingCosts, costs_of
     from portfolio.build import build_problem
     from portfolio.drift import drift_between_decisions
+    from portfolio.evidence import BindingLimit, told_limits
     from portfolio.factorreturns import FactorPeriod, factor_returns
     from portfolio.forecastbias import bias_statistics
     from portfolio.ladder import Rung, Solution, solve
@@ -49,6 +50,8 @@ _HOME = {
     "FactorPeriod": "factorreturns",
     "factor_returns": "factorreturns",
     "bias_statistics": "forecastbias",
+    "BindingLimit": "evidence",
+    "told_limits": "evidence",
     "Rung": "ladder",
     "Solution": "ladder",
     "solve": "ladder",
@@ -80,6 +83,7 @@ _HOME = {
 __all__ = [
     "ActiveSet",
     "BacktestResult",
+    "BindingLimit",
     "BookState",
     "CapacityPoint",
     "DayRecord",
@@ -121,6 +125,7 @@ __all__ = [
     "shrunk_ic",
     "solve",
     "step",
+    "told_limits",
     "violations",
 ]
 

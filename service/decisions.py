@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected
 from market.arrays import FloatArray, StrArray
 from portfolio.mandate import Mandate, mandate_from_mapping
 from portfolio.sizing import OrderSizes
 from service.context import Platform
-from service.settings import load_mandate
+from service.settings import lines_of, load_mandate
 from service.store.records import RebalanceRecord
 
 
@@ -49,9 +51,20 @@ class Decision:
 
 
 def load_fund_mandate(platform: Platform) -> Mandate:
-    """Return the mandate that the settings name, strictly read."""
+    """Return the mandate that the settings name, strictly read.
+
+    Raises
+    ------
+    InputRejected
+        MANDATE_INVALID, naming file, line and key; also for a fill at the close, which the live fund does not do.
+    """
     values, source = load_mandate(platform.settings.fund.mandate, platform.settings.config_dir)
-    return mandate_from_mapping(values, source)
+    lines = lines_of(source)
+    mandate = mandate_from_mapping(values, source, lines)
+    if mandate.fill != "open":
+        what = f"{source}, line {lines['fill']}: the fund trades at the open; fill = {mandate.fill!r} is for backtests only."
+        raise InputRejected(Code.MANDATE_INVALID, what)
+    return mandate
 
 
 def put_decision(platform: Platform, decision: Decision) -> str:

@@ -15,7 +15,7 @@ without being traded.
 
 import math
 from dataclasses import asdict, dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from market.arrays import FloatArray, IntArray
 from market.panel import PanelView
 from portfolio.alpha import shrunk_ic
 from portfolio.book import BookState
+from portfolio.evidence import told_limits
 from portfolio.ladder import Solution, solve
 from portfolio.lifecycle import ENDED, RebalanceState
 from portfolio.riskmodel import RiskModel
@@ -45,6 +46,14 @@ from service.store.records import RebalanceRecord, RoundRecord
 from service.workflows.blend import fund_view, record_of_scores
 
 __all__ = ["Decision", "load_fund_mandate", "read_decision", "rebalance"]
+
+
+def _wait_for_decision(platform: Platform, view: PanelView, minutes: int) -> None:
+    """Refuse to decide earlier after the session's close than the mandate says."""
+    session = platform.desk.home_session(view)
+    due = platform.desk.home_calendar(view.instant).close_at(session) + timedelta(minutes=minutes)
+    if view.instant < due:
+        raise Conflict(Code.ROUND_NOT_DUE, f"The mandate decides on {session} no earlier than {due:%Y-%m-%d %H:%M} UTC.")
 
 
 def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = False) -> Decision:
@@ -122,6 +131,8 @@ def _decide(
     split: ScoreParts,
 ) -> _Decided:
     mandate = load_fund_mandate(platform)
+    if mandate.decision_minutes_after_close > 0:
+        _wait_for_decision(platform, view, mandate.decision_minutes_after_close)
     market = decision_market(platform.desk, view, positions)
     withheld = restricted_names(platform, view, asset_ids) & ~market.dead
     market = replace(market, frozen=market.frozen | withheld)
@@ -180,8 +191,13 @@ def _evidence(solution: Solution, model: RiskModel, w0: FloatArray, ic: float) -
     exposure = model.B.T @ w
     return {
         "status": solution.status,
-        "rungs": [{k: _json_number(v) for k, v in asdict(r).items()} for r in solution.rungs],
+        # Seconds are a fact about the machine: the same decision is the same bytes.
+        "rungs": [{k: _json_number(v) for k, v in asdict(r).items() if k != "seconds"} for r in solution.rungs],
         "violations": dict(solution.violations),
+        "objective": _json_number(solution.objective),
+        "risk_aversion": _json_number(solution.risk_aversion),
+        "limits": [asdict(limit) for limit in solution.limits],
+        "limits_told": told_limits(solution),
         "information_coefficient": float(ic),
         "net": float(w.sum()),
         "gross": float(np.abs(w).sum()),
