@@ -1,6 +1,6 @@
 """All benchmarks, one after the other: ``python -m benchmarks``. Half an hour on a machine that does nothing else."""
 
-from benchmarks import commands, day, diagnose, exposures, rebalance, scores, twin, upload
+from benchmarks import commands, day, diagnose, exposures, rebalance, scores, twin, upload, weekly
 
 
 def main() -> None:
@@ -10,6 +10,7 @@ def main() -> None:
     day.main([])
     twin.main([])
     rebalance.main()
+    weekly.main([])
     commands.main([])
     diagnose.main([])
     exposures.main([])
