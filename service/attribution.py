@@ -23,8 +23,8 @@ from sqlalchemy import Connection
 from market.arrays import FloatArray, StrArray
 from portfolio.attribution import Lines, SessionReturns, by_factor, stacked
 from portfolio.book import BookState
+from portfolio.factorreturns import factor_returns, groups_of
 from portfolio.ownership import OwnedFill, Owners, by_model, filled_positions
-from portfolio.riskmodel import factor_returns
 from portfolio.simulate import DayRecord
 from service.context import Platform
 from service.ownership import KEY
@@ -149,7 +149,7 @@ class SessionLines:
             exposures = np.full((len(booked.before.positions), len(names)), np.nan)
             known, place = _common(booked.before.asset_ids, booked.exposed.asset_ids)
             exposures[known] = self._platform.blobs.get_array(evidence["exposures_sha256"])[place]
-            made = _factor_returns(booked, exposures)
+            made = _factor_returns(booked, exposures, kinds)
         return by_factor(
             booked.before.positions,
             booked.returns,
@@ -162,12 +162,15 @@ class SessionLines:
         )
 
 
-def _factor_returns(booked: BookedSession, exposures: FloatArray) -> FloatArray:
-    """Return the session's factor returns (k,) from the names with exposures; the first factor is the intercept."""
+def _factor_returns(booked: BookedSession, exposures: FloatArray, kinds: tuple[str, ...]) -> FloatArray:
+    """Return the session's factor returns (k,) from the names with exposures; the first factor is the intercept.
+
+    As in the risk model a sector pays what it paid beyond the average name; names weigh the same.
+    """
     inside = np.isfinite(exposures).all(axis=1) & ~booked.returns.gone
     if exposures.shape[1] == 0 or not inside.any():
         return np.zeros(exposures.shape[1])
-    found, _ = factor_returns(booked.returns.total[None, inside], exposures[inside, 1:])
+    found, _ = factor_returns(booked.returns.total[None, inside], exposures[inside, 1:], groups=groups_of(kinds[1:]))
     made: FloatArray = found[0]
     return made
 
