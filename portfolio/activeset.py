@@ -4,10 +4,12 @@ Around its optimum the book of a :class:`portfolio.problem.RebalanceProblem` is 
 limits bind: w = M·α + rest. M is read off the problem and its verified weights, whoever solved it:
 
 1. names that alpha does not move: dead ones, those at a bound (halted ones have two equal bounds), those kept at w0 by what
-   trading costs or by the turnover limit, those kept at zero by the fee on shorts or by the gross limit. All others are free;
-2. equalities among the free names: the dollar, fixed exposures, and each band, gross and turnover limit that binds. Gross and
-   turnover are linear there, because signs are settled;
-3. curvature of the free names: H = 2γ(BFB' + D) + ¾·m·|w − w0|^−½;
+   trading costs or by the turnover limit, those kept at zero by the fee on shorts, the limit on them or the gross limit. All
+   others are free;
+2. equalities among the free names: the net, fixed exposures, and each band, gross, short and turnover limit that binds. Those
+   are linear there, because signs are settled;
+3. curvature of the free names: H = 2γ(BFB' + D) + ¾·m·|w − w0|^−½, with the γ that the book is optimal for: a
+   volatility target decides γ, and how alpha would move γ itself is left out, or no model would own any of the book's size;
 4. M = H⁻¹ − H⁻¹C'(CH⁻¹C')⁺CH⁻¹ on the free names, with C the equalities' rows, and zero elsewhere. It is symmetric and positive
    semidefinite; H is inverted through its factors, in n·k² steps.
 
@@ -21,7 +23,7 @@ Fiacco, Introduction to Sensitivity and Stability Analysis in Nonlinear Programm
 Vandenberghe, Convex Optimization (2004), section 10.1.1, for the KKT system of equality-constrained quadratic programs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,7 +56,7 @@ class ActiveSet:
     at_bound, at_zero, at_start : (n,) bool
         Names that stop at a bound, at zero, at w0; with ``free`` and the dead they cover each name once.
     binding : tuple of str
-        Limits on sums that bind: ``net``, ``gross``, ``turnover``, ``factor:<column>``.
+        Limits that bind: ``net``, ``gross``, ``short``, ``turnover``, ``factor:<column>``.
     stationarity : float
         Largest residual of the optimality conditions among the free names, as a part of the largest |alpha|; NaN without any.
     """
@@ -135,7 +137,7 @@ class _Limits:
     presses: frozenset[str]
 
 
-def active_set(problem: RebalanceProblem, weights: FloatArray) -> ActiveSet:
+def active_set(problem: RebalanceProblem, weights: FloatArray, *, risk_aversion: float | None = None) -> ActiveSet:
     """Read the active set off a verified book.
 
     Parameters
@@ -145,6 +147,8 @@ def active_set(problem: RebalanceProblem, weights: FloatArray) -> ActiveSet:
     weights : (n,) float64
         The book that left: the optimum of ``problem``, also one for which a soft limit was exceeded. A book that was merely
         held is no optimum and has no map; see :func:`portfolio.ownership.model_weights`.
+    risk_aversion : float, optional
+        γ that the book is optimal for, where a volatility target raised it; the problem's by default.
 
     Returns
     -------
@@ -173,9 +177,11 @@ def active_set(problem: RebalanceProblem, weights: FloatArray) -> ActiveSet:
     if weights.shape != problem.w0.shape or not np.isfinite(weights).all():
         raise InputRejected(Code.PROBLEM_INVALID, "A book holds one finite weight for each asset of its problem.")
     live, p, w = ~problem.dead, live_part(problem), weights[~problem.dead]
+    p = p if risk_aversion is None else replace(p, risk_aversion=risk_aversion)
     limits = _limits(p, w)
     bound, start, zero = _stopped(p, w, limits.presses)
     free = ~(bound | start | zero)
+    inside = free & (w >= p.position_lower) & (w <= p.position_upper)
     rows = limits.rows[:, free]
     return ActiveSet(
         free=_among(live, free),
@@ -183,7 +189,7 @@ def active_set(problem: RebalanceProblem, weights: FloatArray) -> ActiveSet:
         at_zero=_among(live, zero),
         at_start=_among(live, start),
         binding=limits.names,
-        stationarity=_stationarity(p, w, free, np.concatenate([rows, limits.priced[:, free]])),
+        stationarity=_stationarity(p, w, inside, np.concatenate([limits.rows, limits.priced])[:, inside]),
         _rows=rows,
         _curvature=_curvature(p, w, free),
     )
@@ -199,8 +205,9 @@ def _limits(p: RebalanceProblem, w: FloatArray) -> _Limits:
     """Compare each limit on a sum with the book."""
     x, exposure = w - p.w0, p.B.T @ w
     found = [
-        ("net", np.ones(p.n), abs(float(w.sum())), p.net_band),
+        ("net", np.ones(p.n), abs(float(w.sum()) - p.net_target), p.net_band),
         ("gross", np.sign(w), float(np.abs(w).sum()), p.gross_max),
+        ("short", -1.0 * (w < 0), float(np.maximum(-w, 0.0).sum()), p.short_max),
         ("turnover", np.sign(x), float(np.abs(x).sum()), p.turnover_max),
     ]
     for j, e in enumerate(exposure):
@@ -231,10 +238,13 @@ def _matrix(rows: list[FloatArray], n: int) -> FloatArray:
 
 def _stopped(p: RebalanceProblem, w: FloatArray, presses: frozenset[str]) -> tuple[BoolArray, BoolArray, BoolArray]:
     """Return which names stop at a bound, at w0 and at zero, (n,) bool each; a name counts once, in that order."""
-    bound = (w - p.position_lower <= AT_WEIGHT) | (p.position_upper - w <= AT_WEIGHT)
+    bound = (np.abs(w - p.position_lower) <= AT_WEIGHT) | (np.abs(p.position_upper - w) <= AT_WEIGHT)
+    if p.position_lower_hard is not None and p.position_upper_hard is not None:
+        # Beyond a soft bound a name is free again, at a price, up to its hard one.
+        bound |= (w - p.position_lower_hard <= AT_WEIGHT) | (p.position_upper_hard - w <= AT_WEIGHT)
     costly = (p.half_spread > 0) | (p.impact > 0) | ("turnover" in presses)
     start = ~bound & costly & (np.abs(w - p.w0) <= AT_WEIGHT)
-    zero = ~bound & ~start & ((p.borrow > 0) | ("gross" in presses)) & (np.abs(w) <= AT_WEIGHT)
+    zero = ~bound & ~start & ((p.borrow > 0) | bool(presses & {"gross", "short"})) & (np.abs(w) <= AT_WEIGHT)
     return bound, start, zero
 
 
@@ -244,15 +254,15 @@ def _curvature(p: RebalanceProblem, w: FloatArray, free: BoolArray) -> _Curvatur
     return _Curvature(diagonal, p.B[free] @ covariance_root(p.F) * np.sqrt(2.0 * p.risk_aversion))
 
 
-def _stationarity(p: RebalanceProblem, w: FloatArray, free: BoolArray, rows: FloatArray) -> float:
-    """Return what is left of the objective's gradient at the free names once multipliers of ``rows`` have explained it."""
+def _stationarity(p: RebalanceProblem, w: FloatArray, inside: BoolArray, rows: FloatArray) -> float:
+    """Return what is left of the objective's gradient at names inside their bounds, once ``rows`` have explained it."""
     largest = float(np.abs(p.alpha).max(initial=0.0))
-    if not free.any() or largest == 0.0:
+    if not inside.any() or largest == 0.0:
         return float("nan")
     x = w - p.w0
     risk = 2.0 * p.risk_aversion * (p.B @ (p.F @ (p.B.T @ w)) + p.D * w)
     cost = np.sign(x) * (p.half_spread + 1.5 * p.impact * np.sqrt(np.abs(x))) - p.borrow * (w < 0)
-    gradient = (p.alpha - risk - cost)[free]
+    gradient = (p.alpha - risk - cost)[inside]
     if rows.shape[0]:
         multipliers, *_ = np.linalg.lstsq(rows.T, gradient, rcond=None)
         gradient = gradient - rows.T @ multipliers

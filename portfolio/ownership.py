@@ -101,7 +101,7 @@ def model_weights(problem: RebalanceProblem, solution: Solution, alphas: FloatAr
     """
     owned = np.zeros_like(alphas)
     if solution.status != HELD:
-        owned = active_set(problem, solution.weights).apply(alphas)
+        owned = active_set(problem, solution.weights, risk_aversion=solution.risk_aversion).apply(alphas)
     return np.vstack([owned, solution.weights - owned.sum(axis=0)])
 
 
