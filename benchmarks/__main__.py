@@ -1,9 +1,9 @@
 """All benchmarks of speed, one after the other: ``python -m benchmarks``. Half an hour on a machine that does nothing else.
 
-Those of judgement (ensemble, factors, linkage, quality) need files of real prices and are run by name.
+Those of judgement (backtests, ensemble, factors, linkage, quality, riskmodel) need files of real prices and are run by name.
 """
 
-from benchmarks import commands, day, diagnose, exposures, rebalance, scores, store, twin, upload
+from benchmarks import commands, day, diagnose, exposures, rebalance, scores, store, twin, upload, weekly
 
 
 def main() -> None:
@@ -13,6 +13,7 @@ def main() -> None:
     day.main([])
     twin.main([])
     rebalance.main()
+    weekly.main([])
     commands.main([])
     diagnose.main([])
     store.main([])

@@ -6,10 +6,9 @@ limits bind: w = M·α + rest. M is read off the problem and its verified weight
 1. names that alpha does not move: dead ones, those at a bound (halted ones have two equal bounds), those kept at w0 by what
    trading costs or by the turnover limit, those kept at zero by the fee on shorts, the limit on them or the gross limit. All
    others are free;
-2. equalities among the free names: the net, fixed exposures, and each band, gross, short and turnover limit that binds. Those
-   are linear there, because signs are settled;
-3. curvature of the free names: H = 2γ(BFB' + D) + ¾·m·|w − w0|^−½, with the γ that the book is optimal for: a
-   volatility target decides γ, and how alpha would move γ itself is left out, or no model would own any of the book's size;
+2. equalities among the free names: the net, fixed exposures, and each band, gross, short and turnover limit that binds, which
+   are linear there, because signs are settled; a volatility target along its gradient;
+3. curvature of the free names: H = 2γ(BFB' + D) + ¾·m·|w − w0|^−½;
 4. M = H⁻¹ − H⁻¹C'(CH⁻¹C')⁺CH⁻¹ on the free names, with C the equalities' rows, and zero elsewhere. It is symmetric and positive
    semidefinite; H is inverted through its factors, in n·k² steps.
 
@@ -23,15 +22,16 @@ Fiacco, Introduction to Sensitivity and Stability Analysis in Nonlinear Programm
 Vandenberghe, Convex Optimization (2004), section 10.1.1, for the KKT system of equality-constrained quadratic programs.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import BoolArray, FloatArray
+from portfolio.aversion import CLOSE_ENOUGH
 from portfolio.convex import covariance_root
-from portfolio.problem import RebalanceProblem, live_part
+from portfolio.problem import RebalanceProblem, live_part, volatility
 
 AT_WEIGHT = 1e-6
 """A weight that close to a bound, to w0 or to zero is there. Solvers leave 1e-11 as a rule, and 3e-7 was seen where a kink
@@ -56,7 +56,7 @@ class ActiveSet:
     at_bound, at_zero, at_start : (n,) bool
         Names that stop at a bound, at zero, at w0; with ``free`` and the dead they cover each name once.
     binding : tuple of str
-        Limits that bind: ``net``, ``gross``, ``short``, ``turnover``, ``factor:<column>``.
+        Limits on sums that bind: ``volatility``, ``net``, ``gross``, ``short``, ``turnover``, ``factor:<column>``.
     stationarity : float
         Largest residual of the optimality conditions among the free names, as a part of the largest |alpha|; NaN without any.
     """
@@ -137,18 +137,16 @@ class _Limits:
     presses: frozenset[str]
 
 
-def active_set(problem: RebalanceProblem, weights: FloatArray, *, risk_aversion: float | None = None) -> ActiveSet:
+def active_set(problem: RebalanceProblem, weights: FloatArray) -> ActiveSet:
     """Read the active set off a verified book.
 
     Parameters
     ----------
     problem : RebalanceProblem
-        As it was solved.
+        As it was solved; with a volatility target ``risk_aversion`` is what that came to (that of the solution).
     weights : (n,) float64
         The book that left: the optimum of ``problem``, also one for which a soft limit was exceeded. A book that was merely
         held is no optimum and has no map; see :func:`portfolio.ownership.model_weights`.
-    risk_aversion : float, optional
-        γ that the book is optimal for, where a volatility target raised it; the problem's by default.
 
     Returns
     -------
@@ -177,10 +175,10 @@ def active_set(problem: RebalanceProblem, weights: FloatArray, *, risk_aversion:
     if weights.shape != problem.w0.shape or not np.isfinite(weights).all():
         raise InputRejected(Code.PROBLEM_INVALID, "A book holds one finite weight for each asset of its problem.")
     live, p, w = ~problem.dead, live_part(problem), weights[~problem.dead]
-    p = p if risk_aversion is None else replace(p, risk_aversion=risk_aversion)
     limits = _limits(p, w)
     bound, start, zero = _stopped(p, w, limits.presses)
     free = ~(bound | start | zero)
+    # Beyond a cap that gave way a name is free, at a price that is not known here.
     inside = free & (w >= p.position_lower) & (w <= p.position_upper)
     rows = limits.rows[:, free]
     return ActiveSet(
@@ -207,7 +205,7 @@ def _limits(p: RebalanceProblem, w: FloatArray) -> _Limits:
     found = [
         ("net", np.ones(p.n), abs(float(w.sum()) - p.net_target), p.net_band),
         ("gross", np.sign(w), float(np.abs(w).sum()), p.gross_max),
-        ("short", -1.0 * (w < 0), float(np.maximum(-w, 0.0).sum()), p.short_max),
+        ("short", np.where(w < 0, -1.0, 0.0), float(np.maximum(-w, 0.0).sum()), p.short_max),
         ("turnover", np.sign(x), float(np.abs(x).sum()), p.turnover_max),
     ]
     for j, e in enumerate(exposure):
@@ -218,6 +216,11 @@ def _limits(p: RebalanceProblem, w: FloatArray) -> _Limits:
     rows: list[FloatArray] = []
     priced: list[FloatArray] = []
     presses: set[str] = set()
+    risk = volatility(p, w)
+    if risk > 0 and risk >= p.volatility_max * (1.0 - 2.0 * CLOSE_ENOUGH):
+        # γ is the price of this limit: it moves with alpha, and the book keeps its volatility.
+        names.append("volatility")
+        rows.append((p.B @ (p.F @ exposure) + p.D * w) / risk)
     for name, row, value, limit in found:
         room = AT_LIMIT * max(1.0, abs(limit))
         if not np.isfinite(limit) or limit - value > room:
@@ -238,14 +241,20 @@ def _matrix(rows: list[FloatArray], n: int) -> FloatArray:
 
 def _stopped(p: RebalanceProblem, w: FloatArray, presses: frozenset[str]) -> tuple[BoolArray, BoolArray, BoolArray]:
     """Return which names stop at a bound, at w0 and at zero, (n,) bool each; a name counts once, in that order."""
-    bound = (np.abs(w - p.position_lower) <= AT_WEIGHT) | (np.abs(p.position_upper - w) <= AT_WEIGHT)
+    bound = _at(w, p.position_lower, p.position_upper)
     if p.position_lower_hard is not None and p.position_upper_hard is not None:
-        # Beyond a soft bound a name is free again, at a price, up to its hard one.
-        bound |= (w - p.position_lower_hard <= AT_WEIGHT) | (p.position_upper_hard - w <= AT_WEIGHT)
+        # A cap that gave way holds a name where it stopped giving way; one that did not is an end as well.
+        bound |= _at(w, p.position_lower_hard, p.position_upper_hard)
     costly = (p.half_spread > 0) | (p.impact > 0) | ("turnover" in presses)
     start = ~bound & costly & (np.abs(w - p.w0) <= AT_WEIGHT)
-    zero = ~bound & ~start & ((p.borrow > 0) | bool(presses & {"gross", "short"})) & (np.abs(w) <= AT_WEIGHT)
+    at_zero_costly = (p.borrow > 0) | (not presses.isdisjoint({"gross", "short"}))
+    zero = ~bound & ~start & at_zero_costly & (np.abs(w) <= AT_WEIGHT)
     return bound, start, zero
+
+
+def _at(w: FloatArray, lower: FloatArray, upper: FloatArray) -> BoolArray:
+    found: BoolArray = (np.abs(w - lower) <= AT_WEIGHT) | (np.abs(upper - w) <= AT_WEIGHT)
+    return found
 
 
 def _curvature(p: RebalanceProblem, w: FloatArray, free: BoolArray) -> _Curvature:

@@ -110,7 +110,7 @@ def build_problem(
         net_band=mandate.net_band,
         relaxation=mandate.relaxation,
         net_target=mandate.net_target,
-        short_max=mandate.short_max,
+        short_max=mandate.short_max if mandate.short_max < mandate.gross_max else np.inf,
         volatility_max=(mandate.volatility_target or np.inf) * np.sqrt(year_part),
         room=_room(mandate, year_part),
         position_lower_hard=lower_hard,

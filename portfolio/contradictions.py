@@ -36,7 +36,6 @@ FILLS = ("open", "close")
 _WORD_OF = {key: word for word, keys in LIMIT_KEYS.items() for key in keys}
 _ABOVE_ZERO = ("aum", "gross_max", "position_max", "adv_participation_max", "sessions_per_rebalance", "holding_period_sessions")
 _SIGNED = ("net_target", "beta_target")
-_UNBOUNDED = ("short_max",)
 
 
 class Contradiction(NamedTuple):
@@ -63,7 +62,7 @@ def _single(values: Mapping[str, Any]) -> list[Contradiction]:
     """Return the values that are out of range whatever the others are."""
     found = []
     for key, value in {**values, **{f"hard.{key}": value for key, value in values["hard"].items()}}.items():
-        if isinstance(value, float) and not math.isfinite(value) and (key not in _UNBOUNDED or value != math.inf):
+        if isinstance(value, float) and not math.isfinite(value):
             found.append(Contradiction((key,), "is a finite number"))
         elif isinstance(value, float | int) and value < 0 and key not in _SIGNED:
             found.append(Contradiction((key,), "is not negative"))

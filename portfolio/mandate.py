@@ -12,7 +12,6 @@ book leans by five hundredths of a standard deviation per unit of capital); cost
 yearly rates are basis points a year of 252 sessions.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
@@ -47,7 +46,7 @@ class Mandate:
     sector_band, country_band, style_band : float
         Most that the absolute exposure to a factor of that kind may be; 0 makes it an equality (styles: each one but beta).
     short_max : float
-        Most that shorts may be in sum, Σ max(−w, 0); infinite without a limit of their own.
+        Most that shorts may be in sum, Σ max(−w, 0); from ``gross_max`` on it is no limit of its own.
     turnover_max : float
         Most that Σ|w − w0| may be at one rebalance (both sides counted; closing dead names is exempt).
     adv_participation_max : float
@@ -92,7 +91,7 @@ class Mandate:
     sector_band: float = 0.02
     country_band: float = 0.02
     style_band: float = 0.05
-    short_max: float = math.inf
+    short_max: float = 100.0
     turnover_max: float = 0.6
     adv_participation_max: float = 0.05
     risk_aversion: float = 2.0
@@ -108,7 +107,7 @@ class Mandate:
     decision_minutes_after_close: int = 0
     fill: str = "open"
     relaxation: tuple[str, ...] = RELAXABLE
-    hard: Mapping[str, float] = field(default_factory=dict)
+    hard: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         values = {known.name: getattr(self, known.name) for known in fields(self)}

@@ -16,7 +16,7 @@ Decision instant: M and the models' alphas are those of the decision; a session'
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -101,7 +101,8 @@ def model_weights(problem: RebalanceProblem, solution: Solution, alphas: FloatAr
     """
     owned = np.zeros_like(alphas)
     if solution.status != HELD:
-        owned = active_set(problem, solution.weights, risk_aversion=solution.risk_aversion).apply(alphas)
+        solved = replace(problem, risk_aversion=solution.risk_aversion)
+        owned = active_set(solved, solution.weights).apply(alphas)
     return np.vstack([owned, solution.weights - owned.sum(axis=0)])
 
 

@@ -83,6 +83,10 @@ class DayRecord:
         return self.gross_pnl - sum(self.costs.values())
 
 
+_NO_FILL = Fill(np.zeros(0), traded=0.0, bought=0.0, spread=0.0, impact=0.0, unfilled=0)
+"""What a session without a target trades."""
+
+
 def step(
     state: BookState,
     overnight: FloatArray,
@@ -168,9 +172,6 @@ def step(
         bankrupt=before <= 0.0,
     )
     return after, record
-
-
-_NO_FILL = Fill(np.zeros(0), 0.0, 0.0, 0.0, 0.0, 0)
 
 
 def _check_fill(fill: str) -> None:

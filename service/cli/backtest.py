@@ -11,8 +11,8 @@ from crowdalpha.errors import InputRejected
 from service.cli.options import HOME, HomeOption, JsonOption, parse_date
 
 if TYPE_CHECKING:
-    from service.backtest.spec import BacktestSpec
-    from service.settings import Settings
+    from service.backtest.finish import Workers
+    from service.backtest.spec import Fill
 
 app = typer.Typer(help="Walk the fund's decisions through the past.", no_args_is_help=True)
 
@@ -35,32 +35,34 @@ DeathsOption = Annotated[
 DeathSeedOption = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of the deaths.")]
 
 
-def _spec(
-    settings: "Settings",
-    signal: Path | None,
-    mandate: str | None,
-    dates: tuple[str | None, str | None],
-    fill: str,
-    deaths: float,
-    seed: int,
-    *,
-    costs: bool = True,
-) -> "BacktestSpec":
-    from service.backtest.spec import BacktestSpec, Fill, named_mandate
+ExecutorOption = Annotated[
+    str, typer.Option("--executor", metavar="serial|processes|dask", help="Where the backtests are worked on.")
+]
+SchedulerOption = Annotated[
+    str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Of a running Dask scheduler; else a cluster is made here.")
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, metavar="N", help="Processes; one a processor without it.")
+]
 
-    if fill not in list(Fill):
-        raise InputRejected(Code.REQUEST_INVALID, f"--fill is 'open' or 'close', not '{fill[:40]}'.")
-    first, last = (_date(text, name) for text, name in zip(dates, ("--from", "--to"), strict=True))
-    return BacktestSpec(
-        mandate=named_mandate(settings, mandate),
-        signal=signal,
-        first=first,
-        last=last,
-        costs=costs,
-        fill=Fill(fill),
-        deaths_percent=deaths,
-        seed=seed,
-    )
+
+def _fill(text: str) -> "Fill":
+    from service.backtest.spec import Fill
+
+    if text not in list(Fill):
+        raise InputRejected(Code.REQUEST_INVALID, f"--fill is 'open' or 'close', not '{text[:40]}'.")
+    return Fill(text)
+
+
+def _workers(executor: str, scheduler: str | None, count: int | None) -> "Workers":
+    from service.backtest.executors import Executor
+    from service.backtest.finish import Workers
+
+    if executor not in list(Executor):
+        raise InputRejected(Code.REQUEST_INVALID, f"--executor is serial, processes or dask, not '{executor[:40]}'.")
+    if scheduler is not None and executor != Executor.DASK:
+        raise InputRejected(Code.REQUEST_INVALID, "--scheduler is for --executor dask.")
+    return Workers(Executor(executor), scheduler, count)
 
 
 def _date(text: str | None, option: str) -> date | None:
@@ -88,6 +90,7 @@ def run(
     """
     from service.atomic import write_file
     from service.backtest.outcome import tearsheet
+    from service.backtest.spec import BacktestSpec, named_mandate
     from service.cli.failures import report_findings
     from service.cli.plain import echo_json
     from service.cli.progress import ConsoleProgress
@@ -98,7 +101,16 @@ def run(
     if html is not None and not html.parent.is_dir():
         raise InputRejected(Code.REQUEST_INVALID, f"There is no folder for the page '{html}'.")
     with open_platform(home) as platform, ConsoleProgress() as progress:
-        spec = _spec(platform.settings, signal, mandate, (first, last), fill, deaths, seed, costs=not no_costs)
+        spec = BacktestSpec(
+            mandate=named_mandate(platform.settings, mandate),
+            signal=signal,
+            first=_date(first, "--from"),
+            last=_date(last, "--to"),
+            costs=not no_costs,
+            fill=_fill(fill),
+            deaths_percent=deaths,
+            seed=seed,
+        )
         room = BacktestRoom(platform)
         found = room.run(spec, progress)
         together = len(room.trials.on_data(room.data_sha256))
@@ -119,15 +131,9 @@ def run(
 @app.command("sweep")
 def sweep(
     grid: Annotated[Path, typer.Argument(metavar="GRID", help="TOML file of lists that are crossed into backtests.")],
-    executor: Annotated[
-        str, typer.Option("--executor", metavar="serial|processes|dask", help="Where the cells are worked on.")
-    ] = "serial",
-    scheduler: Annotated[
-        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Of a running Dask scheduler; else one is made here.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, metavar="N", help="Processes; one a processor without it.")
-    ] = None,
+    executor: ExecutorOption = "serial",
+    scheduler: SchedulerOption = None,
+    workers: WorkersOption = None,
     home: HomeOption = HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -135,20 +141,60 @@ def sweep(
 
     Finished cells are kept: a sweep that was stopped goes on where it was. The numbers are the same on every executor.
     """
-    from service.backtest.executors import Executor
     from service.backtest.sweep import run_sweep
     from service.cli.plain import echo_json
     from service.cli.progress import ConsoleProgress
     from service.cli.render import print_rows
     from service.context import open_platform
 
-    if executor not in list(Executor):
-        raise InputRejected(Code.REQUEST_INVALID, f"--executor is serial, processes or dask, not '{executor[:40]}'.")
-    if scheduler is not None and executor != Executor.DASK:
-        raise InputRejected(Code.REQUEST_INVALID, "--scheduler is for --executor dask.")
+    where = _workers(executor, scheduler, workers)
     with open_platform(home) as platform, ConsoleProgress() as progress:
-        found = run_sweep(platform, grid, Executor(executor), scheduler=scheduler, workers=workers, progress=progress)
+        found = run_sweep(platform, grid, where, progress)
     if as_json:
         echo_json(found)
         return
     print_rows(f"{len(found.rows)} cells, {found.computed} new; {found.trials} trials on these prices", found.rows)
+
+
+@app.command("capacity")
+def capacity(
+    signal: SignalOption = None,
+    mandate: MandateOption = None,
+    first: FromOption = None,
+    last: ToOption = None,
+    fill: FillOption = "open",
+    aum: Annotated[
+        list[float] | None, typer.Option("--aum", metavar="MONEY", help="A size of the fund, ascending; may be repeated.")
+    ] = None,
+    executor: ExecutorOption = "serial",
+    scheduler: SchedulerOption = None,
+    workers: WorkersOption = None,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Walk a signal at several sizes of the fund.
+
+    From 10 million to 5 billion, with half, once and twice the mandate's impact. Each size is optimized anew.
+    """
+    from service.backtest.capacity import AUMS, run_capacity
+    from service.backtest.spec import BacktestSpec, named_mandate
+    from service.cli.plain import echo_json
+    from service.cli.progress import ConsoleProgress
+    from service.cli.render import print_figures, print_rows
+    from service.context import open_platform
+
+    where = _workers(executor, scheduler, workers)
+    with open_platform(home) as platform, ConsoleProgress() as progress:
+        spec = BacktestSpec(
+            mandate=named_mandate(platform.settings, mandate),
+            signal=signal,
+            first=_date(first, "--from"),
+            last=_date(last, "--to"),
+            fill=_fill(fill),
+        )
+        found = run_capacity(platform, spec, aum or AUMS, where, progress)
+    if as_json:
+        echo_json(found)
+        return
+    print_rows(f"sizes of the fund, {found.computed} walked now", found.rows)
+    print_figures("capacity by impact", {f"impact x {factor}": told for factor, told in found.capacities.items()})

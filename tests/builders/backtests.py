@@ -55,11 +55,15 @@ def reversal_of(view: PanelView, members: np.ndarray) -> np.ndarray:
 
 
 def history_csv(
-    desk: MarketDesk, signal: Callable[[PanelView, np.ndarray], np.ndarray] = momentum_of, first_row: int = FIRST_ROW
+    desk: MarketDesk,
+    signal: Callable[[PanelView, np.ndarray], np.ndarray] = momentum_of,
+    first_row: int = FIRST_ROW,
+    last_row: int | None = None,
 ) -> bytes:
-    """A weekly history of a signal, each date as known on its evening."""
+    """A weekly history of a signal, each date as known on its evening; the last row counts as a week's end."""
     lines = ["date,ticker,signal"]
-    for row in week_end_rows(desk.panel.sessions, first_row):
+    known = desk.panel.sessions[: None if last_row is None else last_row + 1]
+    for row in week_end_rows(known, first_row):
         view = desk.view(to_instant(desk.panel.known_at[row]))
         members = desk.universe(view).members
         ranks = tie_kept_rank(signal(view, members))

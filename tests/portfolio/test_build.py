@@ -126,6 +126,13 @@ def test_targets_move_the_bands():
     np.testing.assert_allclose(p.exposure_upper[1:3], [0.4, MANDATE.sector_band])
 
 
+def test_shorts_have_a_limit_of_their_own_below_gross_only():
+    """A figure that gross keeps anyway would only be a second price on the same thing."""
+    assert build().short_max == np.inf
+    assert build(mandate=replace(MANDATE, short_max=0.4)).short_max == 0.4
+    assert build(mandate=replace(MANDATE, short_max=MANDATE.gross_max)).short_max == np.inf
+
+
 def test_hard_caps_and_volume_span_the_soft_ones():
     """Twice the volume and a wider cap give wider bounds for names that are free; a pinned name stays pinned."""
     hard = {"position_max": 0.03, "adv_participation_max": 0.2}

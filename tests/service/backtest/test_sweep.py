@@ -12,6 +12,7 @@ import pytest
 
 from crowdalpha.errors import InputRejected, Unavailable
 from service.backtest.executors import Executor, parts_of, run_parts
+from service.backtest.finish import Workers
 from service.backtest.grid import read_grid
 from service.backtest.sweep import run_sweep
 from service.context import Platform, build_platform
@@ -78,7 +79,7 @@ def test_a_sweep_that_is_run_again_computes_what_is_missing(serial: Room) -> Non
 
 
 def test_processes_give_the_same_bytes(serial: Room, fresh: Platform) -> None:
-    found = run_sweep(fresh, grid_of(serial), Executor.PROCESSES, workers=2)
+    found = run_sweep(fresh, grid_of(serial), Workers(Executor.PROCESSES, count=2))
     assert found.computed == 4
     assert trial_bytes(fresh) == trial_bytes(serial.platform)
 
@@ -128,7 +129,7 @@ def test_dask_gives_the_same_bytes_though_a_worker_is_killed(serial: Room, fresh
 
         parts = parts_of(fresh.home.path, fresh.settings, specs, 2)
         run_parts(Executor.DASK, parts, watch, scheduler=cluster.scheduler_address)
-        found = run_sweep(fresh, grid_of(serial), Executor.DASK, scheduler=cluster.scheduler_address)
+        found = run_sweep(fresh, grid_of(serial), Workers(Executor.DASK, cluster.scheduler_address))
     assert killed, "a worker was killed in the middle"
     assert found.computed == 0
     assert trial_bytes(fresh) == trial_bytes(serial.platform)
@@ -137,7 +138,7 @@ def test_dask_gives_the_same_bytes_though_a_worker_is_killed(serial: Room, fresh
 @pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="Dask is not installed: the extra `cluster` has it")
 def test_a_scheduler_that_is_not_there_is_told(serial: Room, fresh: Platform) -> None:
     with pytest.raises((Unavailable, InputRejected)):
-        run_sweep(fresh, grid_of(serial), Executor.DASK, scheduler="nonsense://here")
+        run_sweep(fresh, grid_of(serial), Workers(Executor.DASK, "nonsense://here"))
 
 
 def test_without_dask_the_executor_is_refused_by_name(serial: Room, fresh: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +149,7 @@ def test_without_dask_the_executor_is_refused_by_name(serial: Room, fresh: Platf
 
     monkeypatch.setattr(executors, "import_module", absent)
     with pytest.raises(Unavailable) as refused:
-        run_sweep(fresh, grid_of(serial), Executor.DASK)
+        run_sweep(fresh, grid_of(serial), Workers(Executor.DASK))
     assert refused.value.code.value == "dependency_missing"
 
 
