@@ -4,9 +4,10 @@ Around its optimum the book of a :class:`portfolio.problem.RebalanceProblem` is 
 limits bind: w = M·α + rest. M is read off the problem and its verified weights, whoever solved it:
 
 1. names that alpha does not move: dead ones, those at a bound (halted ones have two equal bounds), those kept at w0 by what
-   trading costs or by the turnover limit, those kept at zero by the fee on shorts or by the gross limit. All others are free;
-2. equalities among the free names: the dollar, fixed exposures, and each band, gross and turnover limit that binds. Gross and
-   turnover are linear there, because signs are settled;
+   trading costs or by the turnover limit, those kept at zero by the fee on shorts, the limit on them or the gross limit. All
+   others are free;
+2. equalities among the free names: the net, fixed exposures, and each band, gross, short and turnover limit that binds, which
+   are linear there, because signs are settled; a volatility target along its gradient;
 3. curvature of the free names: H = 2γ(BFB' + D) + ¾·m·|w − w0|^−½;
 4. M = H⁻¹ − H⁻¹C'(CH⁻¹C')⁺CH⁻¹ on the free names, with C the equalities' rows, and zero elsewhere. It is symmetric and positive
    semidefinite; H is inverted through its factors, in n·k² steps.
@@ -177,6 +178,8 @@ def active_set(problem: RebalanceProblem, weights: FloatArray) -> ActiveSet:
     limits = _limits(p, w)
     bound, start, zero = _stopped(p, w, limits.presses)
     free = ~(bound | start | zero)
+    # Beyond a cap that gave way a name is free, at a price that is not known here.
+    inside = free & (w >= p.position_lower) & (w <= p.position_upper)
     rows = limits.rows[:, free]
     return ActiveSet(
         free=_among(live, free),
@@ -184,7 +187,7 @@ def active_set(problem: RebalanceProblem, weights: FloatArray) -> ActiveSet:
         at_zero=_among(live, zero),
         at_start=_among(live, start),
         binding=limits.names,
-        stationarity=_stationarity(p, w, free, np.concatenate([rows, limits.priced[:, free]])),
+        stationarity=_stationarity(p, w, inside, np.concatenate([limits.rows, limits.priced])[:, inside]),
         _rows=rows,
         _curvature=_curvature(p, w, free),
     )
@@ -260,15 +263,15 @@ def _curvature(p: RebalanceProblem, w: FloatArray, free: BoolArray) -> _Curvatur
     return _Curvature(diagonal, p.B[free] @ covariance_root(p.F) * np.sqrt(2.0 * p.risk_aversion))
 
 
-def _stationarity(p: RebalanceProblem, w: FloatArray, free: BoolArray, rows: FloatArray) -> float:
-    """Return what is left of the objective's gradient at the free names once multipliers of ``rows`` have explained it."""
+def _stationarity(p: RebalanceProblem, w: FloatArray, inside: BoolArray, rows: FloatArray) -> float:
+    """Return what is left of the objective's gradient at names inside their bounds, once ``rows`` have explained it."""
     largest = float(np.abs(p.alpha).max(initial=0.0))
-    if not free.any() or largest == 0.0:
+    if not inside.any() or largest == 0.0:
         return float("nan")
     x = w - p.w0
     risk = 2.0 * p.risk_aversion * (p.B @ (p.F @ (p.B.T @ w)) + p.D * w)
     cost = np.sign(x) * (p.half_spread + 1.5 * p.impact * np.sqrt(np.abs(x))) - p.borrow * (w < 0)
-    gradient = (p.alpha - risk - cost)[free]
+    gradient = (p.alpha - risk - cost)[inside]
     if rows.shape[0]:
         multipliers, *_ = np.linalg.lstsq(rows.T, gradient, rcond=None)
         gradient = gradient - rows.T @ multipliers

@@ -13,7 +13,7 @@ from portfolio.ladder import HELD, RELAXED, SOLVED, solve
 from portfolio.ownership import model_weights
 from portfolio.polish import polish
 from portfolio.problem import RebalanceProblem
-from tests.builders.books import random_problem
+from tests.builders.books import random_problem, without_limits
 
 EXACT = {False: 1e-6, True: 1e-4}
 """Residual of the optimality conditions, as a part of alpha, up to which a book is the optimum; the latter with impact."""
@@ -242,6 +242,60 @@ def test_a_limit_bought_at_a_price_does_not_hold_the_book():
             break
     print("tested", tested)
     assert tested >= 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "binding"),
+    [
+        ({"net_target": 0.3}, "net"),
+        ({"short_max": 0.4}, "short"),
+        ({"net_target": 0.3, "net_band": 0.05, "short_max": 0.4}, "short"),
+    ],
+)
+def test_targets_and_limits_on_shorts_are_in_the_map(changes, binding):
+    """A net target, a limit on shorts, and both: finite differences agree."""
+    tested = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        # Sector bands that a neutral book keeps would leave no room for a net target.
+        p = without_limits(random_problem(rng, 60, drifted=False))
+        p = replace(p, alpha=6 * p.alpha)
+        p = replace(p, **changes)
+        solution = solve(p)
+        if solution.status != SOLVED:
+            continue
+        found = active_set(p, solution.weights)
+        assert binding in found.binding
+        direction = rng.standard_normal(p.n) * np.abs(p.alpha).max()
+        moved = found.apply(direction)
+        largest = float(np.abs(moved).max())
+        if largest < NOTHING or found.stationarity > EXACT[False]:
+            continue
+        step = STEP[False] / largest
+        sides = [solve(replace(p, alpha=p.alpha + sign * step * direction)).weights for sign in (1, -1)]
+        if any(not same_pieces(p, found, solution.weights, side) for side in sides):
+            continue
+        print("seed", seed, found.binding)
+        np.testing.assert_allclose((sides[0] - sides[1]) / (2 * step), moved, atol=2e-2 * largest)
+        tested += 1
+    print("tested", tested)
+    assert tested >= 3
+
+
+def test_a_cap_bought_at_a_price_is_no_bound_and_its_hard_one_is():
+    """Where caps gave way a name stops at its hard bound, is free between the two, and stops at its cap."""
+    p = replace(
+        random_problem(np.random.default_rng(92), 3, sectors=1, styles=1, drifted=False),
+        net_target=0.3,
+        position_lower=np.full(3, -0.1),
+        position_upper=np.full(3, 0.1),
+        position_lower_hard=np.full(3, -0.2),
+        position_upper_hard=np.full(3, 0.2),
+        relaxation=("position",),
+    )
+    found = active_set(p, np.array([0.2, 0.15, 0.1]))
+    assert found.at_bound.tolist() == [True, False, True]
+    assert found.free.tolist() == [False, True, False]
 
 
 def test_dead_and_halted_names_do_not_answer():
