@@ -19,6 +19,7 @@ from service.context import Platform
 from service.decide import median_dollar_volume
 from service.decisions import Decision, load_fund_mandate
 from service.orders import WHOLE, idle_sessions, last_prices, split_since, tickers_of
+from service.settings import Settings
 
 BETA = "beta"
 MOVE_MIN = 1e-12
@@ -33,7 +34,7 @@ def pretrade_findings(
     if decision.sizes is None:
         return found
     mandate = load_fund_mandate(platform)
-    return check_orders(_sheet(platform, view, decision), _limits(platform, mandate)) + found
+    return check_orders(_sheet(platform, view, decision), check_limits(platform.settings, mandate)) + found
 
 
 def book_differences(platform: Platform, connection: Connection, broker: Broker) -> tuple[Finding, ...]:
@@ -42,7 +43,7 @@ def book_differences(platform: Platform, connection: Connection, broker: Broker)
     if account is None:
         return ()
     book, _ = read_book(connection, platform)
-    refuses = Code.BOOKS_DIFFER in _blocking(platform)
+    refuses = Code.BOOKS_DIFFER in _blocking(platform.settings)
     found = compare_books(book, account, platform.settings.fund.orders.reconcile_tolerance)
     return tuple(Finding(f.code, f.message, column=f.column, value=f.value, refuses=refuses) for f in found)
 
@@ -103,19 +104,23 @@ def _sheet(platform: Platform, view: PanelView, decision: Decision) -> OrderShee
     )
 
 
-def _blocking(platform: Platform) -> frozenset[Code]:
-    notices = platform.settings.fund.orders.notices.split()
+def _blocking(settings: Settings) -> frozenset[Code]:
+    notices = settings.fund.orders.notices.split()
     return frozenset(code for code in CHECKS if code.value not in notices)
 
 
-def _limits(platform: Platform, mandate: Mandate) -> CheckLimits:
-    own = platform.settings.fund.orders
+def check_limits(settings: Settings, mandate: Mandate) -> CheckLimits:
+    """Return from where on something is a finding: the settings' figures, and the mandate's with the settings' slack."""
+    own = settings.fund.orders
     return CheckLimits(
         idle_sessions_max=own.idle_sessions_max,
         price_jump_max=own.price_jump_max,
         adv_share_max=own.adv_share_max,
-        gross_max=mandate.gross_max + own.after_fill_slack,
-        net_max=mandate.net_band + own.after_fill_slack,
-        beta_max=mandate.beta_band + own.after_fill_slack,
-        blocking=_blocking(platform),
+        # What may give way up to a hard figure is a matter of the approval; nothing goes beyond that figure.
+        gross_max=mandate.hard_figure("gross_max") + own.after_fill_slack,
+        net_max=mandate.hard_figure("net_band") + own.after_fill_slack,
+        beta_max=mandate.hard_figure("beta_band") + own.after_fill_slack,
+        blocking=_blocking(settings),
+        net_target=mandate.net_target,
+        beta_target=mandate.beta_target,
     )
