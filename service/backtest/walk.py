@@ -135,8 +135,6 @@ class _Path:
                 continue  # nothing was ever asked for: the capital lies still
             first, second = stretch.overnight[at], stretch.intraday[at]
             total = (1.0 + first) * (1.0 + second) - 1.0
-            if self.fill is Fill.CLOSE:  # the whole session comes before the trade
-                first, second = total, np.where(np.isfinite(total), 0.0, np.nan)
             gone = (stretch.gone_row >= 0) & (stretch.gone_row <= row)
             self.book, record = step(
                 self.book,
@@ -147,6 +145,7 @@ class _Path:
                 halted=~stretch.traded[at],
                 delisting=np.where(gone, stretch.gone_return, np.nan),
                 liquidity=None if due is None else due.liquidity,
+                fill=self.fill.value,
             )
             if due is not None:
                 self.pending = None

@@ -19,6 +19,7 @@ from service.backtest.evenings import Evenings, Stretch
 from service.backtest.sources import HistorySource, Moment, Opinion, spaced
 from service.backtest.spec import BacktestSpec, Fill, named_mandate
 from service.backtest.walk import Walk, _Path, walk
+from service.ownership import ScoreParts
 from service.workflows.rebalance import _decide
 from signals.findings import FindingList
 from signals.history import read_history
@@ -138,8 +139,8 @@ def test_a_walk_decides_what_a_rebalance_would() -> None:
     ids = calm.assets.asset_ids[opinion.positions]
     platform: Any = SimpleNamespace(settings=settings, desk=desk, blobs=_Kept())
     book = BookState.opening(ids, named_mandate(settings).aum)
-    whole = np.ones(len(ids), dtype=bool)
-    decided = _decide(platform, view, ids, opinion.positions, opinion.score, whole, [], book)
+    whole, nobody = np.ones(len(ids), dtype=bool), ScoreParts((), (), np.zeros((0, len(ids))))
+    decided = _decide(platform, view, ids, opinion.positions, opinion.score, whole, [], book, nobody)
     weights = np.zeros(len(calm.assets))
     weights[opinion.positions] = decided.weights
     assert np.array_equal(weights[found.positions], found.weights)
