@@ -1,6 +1,9 @@
-"""All benchmarks, one after the other: ``python -m benchmarks``. Half an hour on a machine that does nothing else."""
+"""All benchmarks of speed, one after the other: ``python -m benchmarks``. Half an hour on a machine that does nothing else.
 
-from benchmarks import commands, day, diagnose, exposures, rebalance, scores, twin, upload
+Those of judgement (ensemble, factors, linkage, quality) need files of real prices and are run by name.
+"""
+
+from benchmarks import commands, day, diagnose, exposures, rebalance, scores, store, twin, upload
 
 
 def main() -> None:
@@ -12,6 +15,7 @@ def main() -> None:
     rebalance.main()
     commands.main([])
     diagnose.main([])
+    store.main([])
     exposures.main([])
 
 

@@ -80,7 +80,7 @@ def weeks_of(panel: "PointInTimePanel", universe: int = UNIVERSE) -> list[Week]:
     from market.exposure_history import exposure_history
     from market.neutralizers import sample_weights
     from market.universe import UniverseRule, select_members
-    from portfolio.riskmodel import drawn_in
+    from portfolio.factorreturns import drawn_in
 
     ends = panel.calendar.week_ends(FIRST - timedelta(days=7), LAST)
     rows = [panel.index_of(session) for session in ends]
@@ -104,7 +104,7 @@ def factor_series(weeks: Sequence[Week], weighting: str = "equal", styles: Seque
     """Return factor returns of all sessions by name, with their ``date``; the full model, or an intercept and ``styles``."""
     import numpy as np
 
-    from portfolio.riskmodel import MARKET, factor_returns
+    from portfolio.factorreturns import MARKET, factor_returns
 
     names = styles or [n for n, k in zip(weeks[0].exposures.names, weeks[0].exposures.kinds, strict=True) if k == "style"]
     parts: list[np.ndarray] = []

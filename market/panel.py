@@ -340,8 +340,10 @@ class PointInTimePanel:
         """Return quotes with so many revisions applied, and what follows from them."""
         found = self._states.get(revised)
         if found is None:
-            quotes = self.revisions.apply(self.quotes, revised)
-            found = quotes, Derived(quotes, self._shares, self.fx)
+            applied = max(count for count in self._states if count < revised)
+            former, derived = self._states[applied]
+            quotes = self.revisions.apply(former, revised, applied)
+            found = quotes, derived.revised(quotes, self.revisions.assets_between(applied, revised))
             # One assignment: a thread that reads meanwhile sees the former states or these.
             object.__setattr__(self, "_states", {**_latest(self._states), revised: found})
         return found

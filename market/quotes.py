@@ -62,6 +62,10 @@ class Quotes:
         """Return the first ``count`` sessions: slices, no copies."""
         return replace(self, **{name: array[:count] for name, array in self.arrays().items()})
 
+    def of_assets(self, assets: IntArray) -> "Quotes":
+        """Return the quotes of some assets: copies."""
+        return replace(self, **{name: array[:, assets] for name, array in self.arrays().items()})
+
     def with_cells(self, cells: Mapping[str, tuple[IntArray, IntArray, FloatArray]]) -> "Quotes":
         """Return a copy in which the cells at (rows, assets) of each array named, none of them twice, hold other values."""
         changed: dict[str, FloatArray] = {}
@@ -96,6 +100,9 @@ def carried(prices: FloatArray) -> FloatArray:
     return np.take_along_axis(prices, last, axis=0)
 
 
+REVISED_SHARE_MAX = 0.25
+"""Part of the assets beyond which computing all columns costs less than copying most and computing the rest apart."""
+
 SharesOf = Callable[[FloatArray | None], FloatArray]
 """Shares outstanding before the first split, from what one share has become by splits."""
 
@@ -113,18 +120,41 @@ class Derived:
         Value of one unit of each asset's currency in the fund's; None where all are the fund's own.
     """
 
-    __slots__ = ("_cache", "_fx", "_quotes", "_shares")
+    __slots__ = ("_cache", "_former", "_fx", "_quotes", "_shares")
 
     def __init__(self, quotes: Quotes, shares: SharesOf, fx: FloatArray | None) -> None:
         self._quotes, self._shares, self._fx = quotes, shares, fx
         self._cache: dict[str, Any] = {}
+        self._former: dict[str, tuple[Any, IntArray]] = {}
+
+    def revised(self, quotes: Quotes, assets: IntArray) -> "Derived":
+        """Return what follows from ``quotes``, which differ from these in some ``assets`` only.
+
+        An asset's column follows from its own quotes alone, so that the columns of all others are copied, not computed.
+        """
+        found = Derived(quotes, self._shares, self._fx)
+        if len(assets) <= REVISED_SHARE_MAX * quotes.close.shape[1]:
+            found._former = {name: (array, np.union1d(changed, assets)) for name, (array, changed) in self._former.items()}
+            found._former |= {name: (array, assets) for name, array in self._cache.items()}
+        return found
 
     def _once(self, name: str, compute: Callable[[], Any]) -> Any:
         if name not in self._cache:
+            former = self._former.pop(name, None)
             # Numbers that no market has overflow; what comes of them is not finite, on their rows and later ones only.
             with np.errstate(over="ignore", invalid="ignore"):
-                self._cache[name] = readonly(compute())
+                self._cache[name] = readonly(compute() if former is None else self._mended(name, *former))
         return self._cache[name]
+
+    def _mended(self, name: str, former: Any, assets: IntArray) -> Any:
+        part = Derived(
+            self._quotes.of_assets(assets),
+            lambda _: self._shares(self._shares_grown)[..., assets],
+            None if self._fx is None else self._fx[:, assets],
+        )
+        mended = former.copy()
+        mended[..., assets] = getattr(part, name)
+        return mended
 
     @property
     def traded(self) -> BoolArray:
@@ -137,7 +167,7 @@ class Derived:
     def _shares_grown(self) -> FloatArray | None:
         """What one share of the first session has become by splits alone; None on an adjusted basis."""
         splits = self._quotes.splits
-        return None if splits is None else self._once("shares_grown", lambda: np.cumprod(splits, axis=0))
+        return None if splits is None else self._once("_shares_grown", lambda: np.cumprod(splits, axis=0))
 
     @property
     def _value(self) -> FloatArray:
@@ -147,7 +177,7 @@ class Derived:
             grown, close = self._shares_grown, self._quotes.close
             return carried(close if grown is None else close * grown)
 
-        out: FloatArray = self._once("value", compute)
+        out: FloatArray = self._once("_value", compute)
         return out
 
     @property

@@ -64,13 +64,20 @@ class Revisions:
         """Return how many were known at ``instant``."""
         return int(np.searchsorted(self.known_at, instant, side="right"))
 
-    def apply(self, quotes: Quotes, count: int) -> Quotes:
-        """Return ``quotes`` with the first ``count`` revisions applied in their order; itself when there is none."""
-        if count == 0:
+    def assets_between(self, applied: int, count: int) -> IntArray:
+        """Return the assets of which revisions ``applied`` to ``count`` speak, ascending."""
+        return np.unique(self.assets[applied:count])
+
+    def apply(self, quotes: Quotes, count: int, applied: int = 0) -> Quotes:
+        """Return ``quotes``, which hold the first ``applied`` revisions, with the first ``count`` applied in their order.
+
+        The same object when there is nothing to apply.
+        """
+        if count == applied:
             return quotes
         cells = {}
-        for position in np.unique(self.field_index[:count]).tolist():
-            at = np.flatnonzero(self.field_index[:count] == position)
+        for position in np.unique(self.field_index[applied:count]).tolist():
+            at = applied + np.flatnonzero(self.field_index[applied:count] == position)
             # Of several words on one cell the last holds: NumPy gives no promise for repeated positions, so they go.
             key = self.rows[at] * quotes.close.shape[1] + self.assets[at]
             last = at[len(at) - 1 - np.unique(key[::-1], return_index=True)[1]]

@@ -9,20 +9,37 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from portfolio.activeset import ActiveSet, active_set
     from portfolio.alpha import alpha_from_signal, shrunk_ic
+    from portfolio.attribution import Lines, by_factor, carino_linked
     from portfolio.book import BookState, Liquidity, TradingCosts, costs_of
     from portfolio.build import build_problem
+    from portfolio.drift import drift_between_decisions
+    from portfolio.evidence import BindingLimit, told_limits
+    from portfolio.factorreturns import FactorPeriod, factor_returns
+    from portfolio.forecastbias import bias_statistics
     from portfolio.ladder import Rung, Solution, solve
     from portfolio.mandate import Mandate, mandate_from_mapping
+    from portfolio.ownership import by_model, model_alphas, model_weights
     from portfolio.performance import Performance, beta_with_error
     from portfolio.problem import RebalanceProblem, objective
-    from portfolio.riskmodel import FactorPeriod, RiskModel, estimate_risk_model, factor_returns
+    from portfolio.riskmodel import RiskModel, RiskParameters, estimate_risk_model
+    from portfolio.sheetsections import CapacityPoint
     from portfolio.simulate import BacktestResult, DayRecord, backtest, collect, step
     from portfolio.tearsheet import TearSheetData, render_tearsheet
+    from portfolio.trials import DeflatedSharpe, deflated_sharpe, deflated_sharpes
     from portfolio.vectorbt_adapter import backtest_vectorbt
     from portfolio.verify import violations
 
 _HOME = {
+    "ActiveSet": "activeset",
+    "active_set": "activeset",
+    "Lines": "attribution",
+    "by_factor": "attribution",
+    "carino_linked": "attribution",
+    "by_model": "ownership",
+    "model_alphas": "ownership",
+    "model_weights": "ownership",
     "alpha_from_signal": "alpha",
     "shrunk_ic": "alpha",
     "BookState": "book",
@@ -30,6 +47,11 @@ _HOME = {
     "TradingCosts": "book",
     "costs_of": "book",
     "build_problem": "build",
+    "FactorPeriod": "factorreturns",
+    "factor_returns": "factorreturns",
+    "bias_statistics": "forecastbias",
+    "BindingLimit": "evidence",
+    "told_limits": "evidence",
     "Rung": "ladder",
     "Solution": "ladder",
     "solve": "ladder",
@@ -37,17 +59,21 @@ _HOME = {
     "mandate_from_mapping": "mandate",
     "Performance": "performance",
     "beta_with_error": "performance",
+    "drift_between_decisions": "drift",
+    "DeflatedSharpe": "trials",
+    "deflated_sharpe": "trials",
+    "deflated_sharpes": "trials",
     "RebalanceProblem": "problem",
     "objective": "problem",
-    "FactorPeriod": "riskmodel",
     "RiskModel": "riskmodel",
+    "RiskParameters": "riskmodel",
     "estimate_risk_model": "riskmodel",
-    "factor_returns": "riskmodel",
     "BacktestResult": "simulate",
     "DayRecord": "simulate",
     "backtest": "simulate",
     "collect": "simulate",
     "step": "simulate",
+    "CapacityPoint": "sheetsections",
     "TearSheetData": "tearsheet",
     "render_tearsheet": "tearsheet",
     "backtest_vectorbt": "vectorbt_adapter",
@@ -55,34 +81,51 @@ _HOME = {
 }
 
 __all__ = [
+    "ActiveSet",
     "BacktestResult",
+    "BindingLimit",
     "BookState",
+    "CapacityPoint",
     "DayRecord",
+    "DeflatedSharpe",
     "FactorPeriod",
+    "Lines",
     "Liquidity",
     "Mandate",
     "Performance",
     "RebalanceProblem",
     "RiskModel",
+    "RiskParameters",
     "Rung",
     "Solution",
     "TearSheetData",
     "TradingCosts",
+    "active_set",
     "alpha_from_signal",
     "backtest",
     "backtest_vectorbt",
     "beta_with_error",
+    "bias_statistics",
     "build_problem",
+    "by_factor",
+    "by_model",
+    "carino_linked",
     "collect",
     "costs_of",
+    "deflated_sharpe",
+    "deflated_sharpes",
+    "drift_between_decisions",
     "estimate_risk_model",
     "factor_returns",
     "mandate_from_mapping",
+    "model_alphas",
+    "model_weights",
     "objective",
     "render_tearsheet",
     "shrunk_ic",
     "solve",
     "step",
+    "told_limits",
     "violations",
 ]
 

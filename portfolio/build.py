@@ -3,6 +3,8 @@
 All units are brought to one rebalance period of ``mandate.sessions_per_rebalance`` sessions: an alpha over h sessions is scaled
 by period/h, variances per session are multiplied by the period, the fee on shorts likewise, and the one-off cost of a trade is
 charged at period/holding, because a position that is held for four periods pays for its trade with four periods of alpha.
+A dollar that is net long is a dollar less of cash: the interest that it would have earned is taken from every name's alpha,
+which in a dollar-neutral book comes to nothing.
 
 Three kinds of names are not free:
 
@@ -11,9 +13,13 @@ Three kinds of names are not free:
 - leaving (no longer in the universe): may only shrink towards zero; a remnant is closed at once.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from market.arrays import BoolArray, FloatArray
+from portfolio.contradictions import LIMIT_KEYS
 from portfolio.mandate import SESSIONS_PER_YEAR, Mandate
 from portfolio.problem import RebalanceProblem
 from portfolio.riskmodel import RiskModel
@@ -70,16 +76,27 @@ def build_problem(
     if adv_dollars is not None:
         frozen = frozen | ~(mandate.adv_participation_max * np.nan_to_num(adv_dollars) >= TRADE_MIN * equity)
     period = mandate.sessions_per_rebalance
-    lower, upper = _position_bounds(mandate, w0, equity, adv_dollars, frozen, leaving)
-    band = _bands(mandate, risk_model.factor_kinds)
+    year_part = period / SESSIONS_PER_YEAR
+
+    def bounds(key_of: Callable[[str], float]) -> tuple[FloatArray, FloatArray]:
+        participation = key_of("adv_participation_max")
+        return _position_bounds(key_of("position_max"), participation, w0, equity, adv_dollars, frozen, leaving)
+
+    lower, upper = bounds(partial(getattr, mandate))
+    lower_hard = upper_hard = None
+    if any(key in mandate.hard for key in LIMIT_KEYS["position"]):
+        lower_hard, upper_hard = bounds(mandate.hard_figure)
+        # A drifted holding that more volume brings nearer to its cap has hard bounds beside the others: span both.
+        lower_hard, upper_hard = np.minimum(lower, lower_hard), np.maximum(upper, upper_hard)
+    middle, width = _bands(mandate, risk_model.factor_kinds)
     return RebalanceProblem(
-        alpha=np.where(leaving, 0.0, alpha) * (period / alpha_horizon_sessions),
+        alpha=np.where(leaving, 0.0, alpha) * (period / alpha_horizon_sessions) - mandate.cash_bps_per_year * BPS * year_part,
         B=risk_model.B,
         F=risk_model.F * period,
         D=risk_model.D * period,
         w0=w0,
-        exposure_lower=-band,
-        exposure_upper=band,
+        exposure_lower=middle - width,
+        exposure_upper=middle + width,
         factor_kinds=risk_model.factor_kinds,
         position_lower=lower,
         position_upper=upper,
@@ -87,16 +104,28 @@ def build_problem(
         turnover_max=mandate.turnover_max,
         half_spread=np.full(n, mandate.half_spread_bps * BPS * mandate.cost_amortization),
         impact=_impact(mandate, risk_model, equity, adv_dollars, frozen),
-        borrow=np.full(n, mandate.borrow_bps_per_year * BPS * period / SESSIONS_PER_YEAR),
+        borrow=np.full(n, mandate.borrow_bps_per_year * BPS * year_part),
         dead=dead,
         risk_aversion=mandate.risk_aversion,
         net_band=mandate.net_band,
         relaxation=mandate.relaxation,
+        net_target=mandate.net_target,
+        short_max=mandate.short_max,
+        volatility_max=(mandate.volatility_target or np.inf) * np.sqrt(year_part),
+        room=_room(mandate, year_part),
+        position_lower_hard=lower_hard,
+        position_upper_hard=upper_hard,
+        periods_per_year=1 / year_part,
     )
 
 
-def _bands(mandate: Mandate, kinds: tuple[str, ...]) -> FloatArray:
-    """Return the half-width of each factor's band, (k,); the intercept's is the dollar limit's business and has none."""
+def _room(mandate: Mandate, year_part: float) -> dict[str, float]:
+    """Return how far each limit with a hard figure gives way, in the units of one period."""
+    return {word: room * (np.sqrt(year_part) if word == "volatility" else 1.0) for word, room in mandate.room().items()}
+
+
+def _bands(mandate: Mandate, kinds: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:
+    """Return middle and half-width of each factor's band, (k,) each; the intercept's is the dollar limit's business."""
     width = {
         "market": np.inf,
         "beta": mandate.beta_band,
@@ -104,11 +133,13 @@ def _bands(mandate: Mandate, kinds: tuple[str, ...]) -> FloatArray:
         "country": mandate.country_band,
         "style": mandate.style_band,
     }
-    return np.array([width[kind] for kind in kinds], dtype=np.float64)
+    middle = np.array([mandate.beta_target if kind == "beta" else 0.0 for kind in kinds], dtype=np.float64)
+    return middle, np.array([width[kind] for kind in kinds], dtype=np.float64)
 
 
 def _position_bounds(
-    mandate: Mandate,
+    cap: float,
+    participation: float,
     w0: FloatArray,
     equity: float,
     adv_dollars: FloatArray | None,
@@ -117,10 +148,10 @@ def _position_bounds(
 ) -> tuple[FloatArray, FloatArray]:
     """Return lower and upper bounds, (n,) each; never empty, also when the holding has drifted beyond its cap."""
     kept = np.where(np.abs(w0) < REMNANT_MAX, 0.0, w0)
-    lower = np.where(leaving, np.clip(kept, -mandate.position_max, 0.0), -mandate.position_max)
-    upper = np.where(leaving, np.clip(kept, 0.0, mandate.position_max), mandate.position_max)
+    lower = np.where(leaving, np.clip(kept, -cap, 0.0), -cap)
+    upper = np.where(leaving, np.clip(kept, 0.0, cap), cap)
     if adv_dollars is not None:
-        trade_max = np.where(frozen, 0.0, mandate.adv_participation_max * np.nan_to_num(adv_dollars) / equity)
+        trade_max = np.where(frozen, 0.0, participation * np.nan_to_num(adv_dollars) / equity)
         # Where the volume limit cannot bring a drifted holding inside its cap, the nearest reachable weight is the cap.
         lower, upper = np.clip(lower, w0 - trade_max, w0 + trade_max), np.clip(upper, w0 - trade_max, w0 + trade_max)
     return np.where(frozen, w0, lower), np.where(frozen, w0, upper)

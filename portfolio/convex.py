@@ -18,13 +18,14 @@ a pass gains less than :data:`GAIN_MIN`. Relaxed problems, where feasibility is 
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from market.arrays import FloatArray
-from portfolio.problem import RebalanceProblem, objective
+from market.arrays import FloatArray, IntArray
+from portfolio.evidence import ShadowPrices
+from portfolio.problem import RebalanceProblem, objective, widened
 
 PIQP = "PIQP"
 CLARABEL = "CLARABEL"
@@ -38,10 +39,12 @@ PENALTY_FIRST = 1e2
 PENALTY_STEP = 10.0
 """Price of one unit of relaxation in the scaled objective, times the step for each later kind: far above any limit's shadow
 price there (which is O(1)), and never so large that it drowns the objective in rounding."""
+PENALTY_SPAN = 1e4
+"""Most that the last kind's price is above the first one's: many kinds take smaller steps."""
 PINNED_WIDTH = 1e-11
 """A name whose bounds are closer than a hundredth of the tightest tolerance has no choice left."""
 OPTIONS: dict[str, dict[str, Any]] = {
-    PIQP: {"max_iter": 80, "iterative_refinement_always_enabled": True},
+    PIQP: {"max_iter": 80, "iterative_refinement_always_enabled": True, "compute_timings": True},
     CLARABEL: {"max_iter": 120},
 }
 """Three times the iterations that were usual: what takes longer does not converge, and the next solver is asked sooner. Without
@@ -63,11 +66,13 @@ EIGENVALUE_CUT = 1e-14
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What a solver said: weights (n,) float64 or None, its own status word, and how many iterations it took."""
+    """What a solver said: weights (n,) float64 or None, its own status word, its iterations, its seconds, its dual values."""
 
     weights: FloatArray | None
     status: str
     iterations: int = 0
+    seconds: float = 0.0
+    prices: ShadowPrices | None = None
 
 
 def _cvxpy() -> Any:
@@ -106,6 +111,16 @@ def _money_scale(p: RebalanceProblem, unit: float) -> float:
     return 1.0 / largest if largest > 0 else 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """A constraint whose dual value is told: which limit, for which rows of it, and −1 for a lower bound."""
+
+    word: str
+    constraint: Any
+    sign: float = 1.0
+    rows: IntArray | None = None
+
+
 class _Statement:
     """The variables, constraints and objective of one cvxpy problem, built step by step."""
 
@@ -119,42 +134,64 @@ class _Statement:
         self.x, self.s, self.r = cp.Variable(p.n), cp.Variable(p.n), cp.Variable(p.n)
         self.e = cp.Variable(len(p.factor_kinds))
         self.constraints: list[Any] = []
+        self.limits: list[_Limit] = []
         self.penalties: list[Any] = []
         self.slope, self.curve = cp.Parameter(p.n, nonneg=True), cp.Parameter(p.n, nonneg=True)
 
     def slack(self, kind: str, size: int = 1) -> Any:
-        """Return a non-negative relaxation of ``kind``, priced by its place in the order; 0 when the kind is hard."""
+        """Return a relaxation of ``kind``, from 0 to its room, priced by its place in the order; 0 when it does not give."""
         if kind not in self.elastic:
             return 0.0
         cp = _cvxpy()
         variable = cp.Variable(size, nonneg=True)
+        room = self.p.room.get(kind, np.inf)
+        if np.isfinite(room) and kind != "position":
+            self.constraints.append(variable <= room * (1 - self.tight) / self.unit)
+        step = min(PENALTY_STEP, PENALTY_SPAN ** (1 / max(1, len(self.elastic) - 1)))
         # One unit of slack is one unit of gross, so that the price does not depend on how weights are counted.
-        price = PENALTY_FIRST * PENALTY_STEP ** self.elastic.index(kind) * self.unit / max(self.p.gross_max, self.unit)
+        price = PENALTY_FIRST * step ** self.elastic.index(kind) * self.unit / max(self.p.gross_max, self.unit)
         self.penalties.append(price * cp.sum(variable))
         return variable
 
-    def add_bounds(self) -> None:
-        """Add net, caps, gross and turnover."""
+    def limit(self, word: str, constraint: Any, sign: float = 1.0, rows: IntArray | None = None) -> None:
+        """Add a constraint whose dual value will be asked for."""
+        self.constraints.append(constraint)
+        self.limits.append(_Limit(word, constraint, sign, rows))
+
+    def add_sums(self) -> None:
+        """Add net, gross, shorts and turnover."""
         cp = _cvxpy()
 
         p, u, x, s, r = self.p, self.unit, self.x, self.s, self.r
-        held = p.w0 / u
-        net = cp.sum(x)
-        if p.net_band == 0.0:
-            self.constraints.append(net == 0)
+        held, part = p.w0 / u, (1 - self.tight) / u
+        net, middle = cp.sum(x), p.net_target / u
+        if p.net_band == 0.0 and "net" not in self.elastic:
+            self.limit("net", net == middle)
         else:
-            band = p.net_band * (1 - self.tight) / u
-            self.constraints += [net <= band, net >= -band]
+            slack = self.slack("net")
+            self.limit("net", net <= middle + p.net_band * part + slack)
+            self.limit("net", net >= middle - p.net_band * part - slack, -1.0)
+        self.constraints += [s >= x, s >= -x, r >= x - held, r >= held - x]
+        self.limit("gross", cp.sum(s) <= p.gross_max * part + self.slack("gross"))
+        self.limit("turnover", cp.sum(r) <= p.turnover_max * part + self.slack("turnover"))
+        if np.isfinite(p.short_max):
+            self.limit("short", cp.sum(s - x) / 2 <= p.short_max * part + self.slack("short"))
+
+    def add_bounds(self) -> None:
+        """Add the bounds of each name; where they give way, at a price up to the hard ones."""
+        p, u, x = self.p, self.unit, self.x
+        outer = widened(p, ("position",)) if "position" in self.elastic else p
         # A name without room is an equality: two opposite bounds would leave an interior-point method no interior.
-        pinned = p.position_upper - p.position_lower <= PINNED_WIDTH
+        pinned = outer.position_upper - outer.position_lower <= PINNED_WIDTH
         free, fixed = np.flatnonzero(~pinned), np.flatnonzero(pinned)
         if free.size:
-            self.constraints += [x[free] >= p.position_lower[free] / u, x[free] <= p.position_upper[free] / u]
+            slack = self.slack("position", int(free.size))
+            self.limit("position", x[free] >= p.position_lower[free] / u - slack, -1.0, free)
+            self.limit("position", x[free] <= p.position_upper[free] / u + slack, 1.0, free)
+        if free.size and outer is not p:
+            self.constraints += [x[free] >= outer.position_lower[free] / u, x[free] <= outer.position_upper[free] / u]
         if fixed.size:
-            self.constraints.append(x[fixed] == p.position_lower[fixed] / u)
-        self.constraints += [s >= x, s >= -x, r >= x - held, r >= held - x]
-        self.constraints.append(cp.sum(s) <= p.gross_max * (1 - self.tight) / u + self.slack("gross"))
-        self.constraints.append(cp.sum(r) <= p.turnover_max * (1 - self.tight) / u + self.slack("turnover"))
+            self.constraints.append(x[fixed] == outer.position_lower[fixed] / u)
 
     def add_exposures(self) -> None:
         """Add e = B'w, sparse and dense columns apart, and the bands of each kind."""
@@ -177,14 +214,28 @@ class _Statement:
         if kind in self.elastic:
             equal = equal[:0]
         if equal.size:
-            self.constraints.append(self.e[equal] == lower[equal] / u)
+            self.limit("exposure", self.e[equal] == lower[equal] / u, 1.0, equal)
         inset = self.tight * np.where(np.isfinite(upper - lower), upper - lower, 1.0)
         for bound, sign in ((upper, 1.0), (lower, -1.0)):
             chosen = np.flatnonzero(rows & np.isfinite(bound))
             chosen = chosen[~np.isin(chosen, equal)]
             if chosen.size:
                 limit = (sign * bound[chosen] - inset[chosen]) / u
-                self.constraints.append(sign * self.e[chosen] <= limit + self.slack(kind, int(chosen.size)))
+                self.limit("exposure", sign * self.e[chosen] <= limit + self.slack(kind, int(chosen.size)), sign, chosen)
+
+    def prices(self) -> ShadowPrices:
+        """Return the dual values of the last answer per unit of weight or exposure, and per unit of the objective."""
+        sums = dict.fromkeys(("gross", "turnover", "short", "net"), 0.0)
+        position, exposure = np.zeros(self.p.n), np.zeros(len(self.p.factor_kinds))
+        for limit in self.limits:
+            if limit.constraint.dual_value is None:
+                continue
+            price = limit.sign * np.asarray(limit.constraint.dual_value, dtype=np.float64) / (self.money * self.unit)
+            if limit.rows is None:
+                sums[limit.word] += float(price.sum())
+            else:
+                (exposure if limit.word == "exposure" else position)[limit.rows] += price
+        return ShadowPrices(**sums, position=position, exposure=exposure)
 
     def objective(self) -> Any:
         """Return the scaled objective to be maximized."""
@@ -246,6 +297,7 @@ def candidate(problem: RebalanceProblem, solver: str, elastic: tuple[str, ...] =
         any kind is a status, never an exception.
     """
     statement = _Statement(problem, solver, elastic)
+    statement.add_sums()
     statement.add_bounds()
     if problem.factor_kinds:
         statement.add_exposures()
@@ -254,27 +306,30 @@ def candidate(problem: RebalanceProblem, solver: str, elastic: tuple[str, ...] =
     found = _run(program, statement)
     if problem.has_impact and solver == PIQP and not elastic:
         return _refine(problem, program, statement, found)
-    return found
+    # With prices on what gives way, a dual value would say what those prices are and nothing else.
+    return replace(found, prices=statement.prices()) if found.weights is not None and not elastic else found
 
 
 def _refine(problem: RebalanceProblem, program: Any, statement: _Statement, first: Candidate) -> Candidate:
     """Expand impact at the trades of the last pass and solve again, until a pass gains next to nothing; keep the best."""
     if first.weights is None:
         return first
-    best, value, iterations, floor = first.weights, objective(problem, first.weights), first.iterations, TRADE_FLOOR
+    best, value, floor = first.weights, objective(problem, first.weights), TRADE_FLOOR
+    iterations, seconds, prices = first.iterations, first.seconds, statement.prices()
     for _ in range(PASSES_MAX):
         statement.expand(np.abs(best - problem.w0), floor)
         found = _run(program, statement)
-        iterations += found.iterations
+        iterations, seconds = iterations + found.iterations, seconds + found.seconds
         if found.weights is None:
             floor *= FLOOR_STEP
             continue
+        prices = statement.prices()
         gain = objective(problem, found.weights) - value
         if gain > 0:
             best, value = found.weights, value + gain
         if gain <= GAIN_MIN * abs(float(problem.alpha @ best)):
             break
-    return Candidate(best, first.status, iterations)
+    return Candidate(best, first.status, iterations, seconds, prices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,10 +353,11 @@ def _run(program: Any, statement: _Statement | _Unknown) -> Candidate:
         return Candidate(None, f"{type(error).__name__}: {error}"[:200])
     stats = program.solver_stats
     iterations = int(stats.num_iters or 0) if stats is not None else 0
+    seconds = float(program.compilation_time or 0.0) + (float(stats.solve_time or 0.0) if stats is not None else 0.0)
     values = statement.x.value
     if values is None or program.status not in CANDIDATES or not np.isfinite(values).all():
-        return Candidate(None, str(program.status), iterations)
-    return Candidate(np.asarray(values, dtype=np.float64) * statement.unit, str(program.status), iterations)
+        return Candidate(None, str(program.status), iterations, seconds)
+    return Candidate(np.asarray(values, dtype=np.float64) * statement.unit, str(program.status), iterations, seconds)
 
 
 def simplex_candidate(

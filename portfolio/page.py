@@ -30,12 +30,16 @@ GRAVE = frozenset({"synthetic", "survivors_only"})
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A section of its own: text cells as they are to be read; columns but the first are right-aligned."""
+    """A section of its own: text cells as they are to be read; columns but the first are right-aligned.
+
+    ``heads`` are the places of rows that sum up what stands below them: these are bold, the others set in.
+    """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    heads: Sequence[int] = ()
 
 
 def render_page(title: str, sections: Sequence[str]) -> str:
@@ -72,17 +76,25 @@ def render_charts(charts: Sequence[Chart]) -> str:
     return f'<section class="charts">{"".join(render_chart(chart) for chart in charts)}</section>'
 
 
-def render_table(table: Table) -> str:
-    """Return a section with a table, which scrolls by itself where it is too wide."""
+def render_remarks(messages: Sequence[str]) -> str:
+    """Return findings as a list in the manner of the reservations on top; nothing without any."""
+    items = "".join(f'<li class="remark">{escape(message)}</li>' for message in messages)
+    return f'<ul class="banners">{items}</ul>' if items else ""
+
+
+def render_table(table: Table, before: str = "") -> str:
+    """Return a section with a table, which scrolls by itself where it is too wide; ``before`` is HTML above the table."""
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
+    heads = set(table.heads)
     body = "".join(
-        "<tr>"
+        ('<tr class="head">' if place in heads else "<tr>")
         + "".join(f'<th scope="row">{escape(c)}</th>' if i == 0 else f"<td>{escape(c)}</td>" for i, c in enumerate(row))
         + "</tr>"
-        for row in table.rows
+        for place, row in enumerate(table.rows)
     )
     note = f"<p>{escape(table.note)}</p>" if table.note else ""
+    kind = ' class="grouped"' if heads else ""
     return (
-        f'<section><h2>{escape(table.title)}</h2>{note}<div class="scroll"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div></section>"
+        f'<section><h2>{escape(table.title)}</h2>{note}{before}<div class="scroll" tabindex="0"><table{kind}>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></section>"
     )

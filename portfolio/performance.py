@@ -2,13 +2,14 @@
 
 Plain sample statistics of the returns of sessions; nothing here knows how the equity came about (:mod:`portfolio.simulate`) or
 how it is shown (:mod:`portfolio.tearsheet`). A year has 252 sessions. Where a figure has no meaning (a path without variance,
-fewer than two sessions) it is NaN, never an error and never zero.
+fewer than two sessions) it is NaN, never an error and never zero. What the library empyrical defines too is equal to it.
+How likely a ratio is after many trials is in :mod:`portfolio.trials`, how exposures drift in :mod:`portfolio.drift`.
 
 References
 ----------
-Lo, The Statistics of Sharpe Ratios, Financial Analysts Journal 58(4), 2002; Mertens, Comments on variance of the IID estimator
-in Lo, 2002 (the term for skewness and kurtosis); Newey and West, A simple positive semi-definite heteroskedasticity and
-autocorrelation consistent covariance matrix, Econometrica 55(3), 1987.
+Lo, The Statistics of Sharpe Ratios, Financial Analysts Journal 58(4), 2002, for the error of a ratio under autocorrelation;
+Mertens, Comments on variance of the IID estimator in Lo, 2002 (the term for skewness and kurtosis); Newey and West, A simple
+positive semi-definite heteroskedasticity and autocorrelation consistent covariance matrix, Econometrica 55(3), 1987.
 """
 
 import math
@@ -25,6 +26,8 @@ from portfolio.mandate import SESSIONS_PER_YEAR
 NAN = float("nan")
 NO_VARIANCE = 1e-15
 """Standard deviation of returns below which a path is constant up to rounding."""
+TAIL_SHARE = 0.05
+"""Part of the sessions that value at risk, expected shortfall and the tail ratio look at: the customary twentieth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Performance:
     sharpe : float
         Mean over standard deviation of session returns, times √252; no rate is taken off, as the book finances itself.
     sharpe_error : float
-        Its standard error: √252 · √((1 + s²/2 − skew·s + (kurtosis − 3)·s²/4) / T), s per session.
+        Its standard error with skewness, kurtosis and autocorrelation; see :func:`sharpe_error`.
     max_drawdown : float
         Largest fall from a high, negative or zero.
     drawdown_sessions_max : int
@@ -55,6 +58,20 @@ class Performance:
         Largest and smallest return of a session.
     positive_share : float
         Part of the sessions with a return above zero.
+    hit_rate : float
+        The same of the sessions whose return is not zero.
+    downside_volatility : float
+        √(mean of min(r, 0)²) times √252.
+    sortino : float
+        252 times the mean over the downside volatility.
+    calmar : float
+        Annual return over the largest drawdown.
+    value_at_risk : float
+        The 5 % quantile of session returns, linearly interpolated.
+    expected_shortfall : float
+        Mean of the ⌊0.05·(T − 1)⌋ + 1 smallest session returns.
+    tail_ratio : float
+        |95 % quantile| over |5 % quantile|.
     """
 
     sessions: int
@@ -70,6 +87,13 @@ class Performance:
     best: float
     worst: float
     positive_share: float
+    hit_rate: float = NAN
+    downside_volatility: float = NAN
+    sortino: float = NAN
+    calmar: float = NAN
+    value_at_risk: float = NAN
+    expected_shortfall: float = NAN
+    tail_ratio: float = NAN
 
 
 class BetaEstimate(NamedTuple):
@@ -127,22 +151,25 @@ def performance(equity: FloatArray) -> Performance:
     moving = deviation > NO_VARIANCE
     skewness, kurtosis = _moments(returns) if moving else (NAN, NAN)
     s = float(returns.mean()) / deviation if moving else NAN
-    error = _sharpe_error(s, skewness, kurtosis, count) if moving else NAN
-    fall = drawdowns(equity)
+    fall = float(drawdowns(equity).min())
+    annual = (max(growth, 0.0) ** (SESSIONS_PER_YEAR / count) - 1.0) if count else NAN
     return Performance(
         sessions=count,
         total_return=growth - 1.0,
-        annual_return=(max(growth, 0.0) ** (SESSIONS_PER_YEAR / count) - 1.0) if count else NAN,
+        annual_return=annual,
         annual_volatility=deviation * math.sqrt(SESSIONS_PER_YEAR),
         sharpe=s * math.sqrt(SESSIONS_PER_YEAR),
-        sharpe_error=error * math.sqrt(SESSIONS_PER_YEAR),
-        max_drawdown=float(fall.min()),
-        drawdown_sessions_max=_longest_run(fall),
+        sharpe_error=sharpe_error(returns) * math.sqrt(SESSIONS_PER_YEAR),
+        max_drawdown=fall,
+        drawdown_sessions_max=_longest_run(drawdowns(equity)),
         skewness=skewness,
         kurtosis=kurtosis,
         best=float(returns.max()) if count else NAN,
         worst=float(returns.min()) if count else NAN,
         positive_share=float((returns > 0).mean()) if count else NAN,
+        hit_rate=hit_rate(returns),
+        calmar=annual / abs(fall) if fall < 0 else NAN,
+        **_tails(returns),
     )
 
 
@@ -152,9 +179,77 @@ def _moments(returns: FloatArray) -> tuple[float, float]:
     return float((z**3).mean()), float((z**4).mean())
 
 
-def _sharpe_error(s: float, skewness: float, kurtosis: float, count: int) -> float:
-    variance = 1.0 + s * s / 2.0 - skewness * s + (kurtosis - 3.0) * s * s / 4.0
-    return math.sqrt(max(variance, 0.0) / count)
+def _tails(returns: FloatArray) -> dict[str, float]:
+    """Return what the losses alone say."""
+    if not returns.size:
+        return {}
+    below = math.sqrt(float((np.minimum(returns, 0.0) ** 2).mean()))
+    low, high = (float(q) for q in np.quantile(returns, [TAIL_SHARE, 1.0 - TAIL_SHARE]))
+    worst = np.sort(returns)[: int((returns.size - 1) * TAIL_SHARE) + 1]
+    return {
+        "downside_volatility": below * math.sqrt(SESSIONS_PER_YEAR),
+        "sortino": float(returns.mean()) / below * math.sqrt(SESSIONS_PER_YEAR) if below > NO_VARIANCE else NAN,
+        "value_at_risk": low,
+        "expected_shortfall": float(worst.mean()),
+        "tail_ratio": abs(high) / abs(low) if low else NAN,
+    }
+
+
+def hit_rate(results: FloatArray) -> float:
+    """Return the part of results above zero among those that are not zero; NaN is left out.
+
+    Parameters
+    ----------
+    results : float64, any shape
+        Returns or profits: of sessions, of positions, of decisions.
+
+    Returns
+    -------
+    float
+        NaN when there is nothing but zeros.
+    """
+    wins, losses = int(np.count_nonzero(results > 0)), int(np.count_nonzero(results < 0))
+    return wins / (wins + losses) if wins + losses else NAN
+
+
+def sharpe_error(returns: FloatArray, lags: int | None = None) -> float:
+    """Return the standard error of the Sharpe ratio of session returns, per session.
+
+    Parameters
+    ----------
+    returns : (T,) float64
+        Finite.
+    lags : int, optional
+        How far autocorrelation reaches; :func:`newey_west_lags` by default. With 0 it is Mertens' formula,
+        √((1 − skew·s + (kurtosis − 1)·s²/4) / T).
+
+    Returns
+    -------
+    float
+        NaN for fewer than two returns or without variance.
+
+    Notes
+    -----
+    With z the standardized returns and s their ratio, the ratio of a sample moves with the mean of ψₜ = zₜ − s(zₜ² − 1)/2 (the
+    delta method, as in Lo 2002, equation 15 and appendix A). Its error is √(S/T) with S = γ₀ + 2 Σ_l (1 − l/(L+1)) γ_l of ψ.
+    """
+    if returns.size < 2 or float(returns.std(ddof=1)) <= NO_VARIANCE:
+        return NAN
+    z = (returns - returns.mean()) / returns.std()
+    s = float(returns.mean()) / float(returns.std(ddof=1))
+    psi = (z - s / 2.0 * (z * z - 1.0))[:, None]
+    depth = newey_west_lags(returns.size) if lags is None else lags
+    return math.sqrt(max(float(_long_run(psi, depth)[0, 0]), 0.0)) / returns.size
+
+
+def _long_run(scores: FloatArray, lags: int) -> FloatArray:
+    """Return Γ₀ + Σ_l (1 − l/(L+1)) (Γ_l + Γ_l') of scores (T, k), with Γ_l = Σₜ xₜ xₜ₋ₗ'; positive semidefinite."""
+    depth = min(lags, scores.shape[0] - 1)
+    total: FloatArray = scores.T @ scores
+    for lag in range(1, depth + 1):
+        gamma = scores[lag:].T @ scores[:-lag]
+        total += (1.0 - lag / (depth + 1.0)) * (gamma + gamma.T)
+    return total
 
 
 def rolling_sharpe(returns: FloatArray, window: int) -> FloatArray:
@@ -228,10 +323,6 @@ def beta_with_error(book_returns: FloatArray, market_returns: FloatArray, lags: 
     bread = np.linalg.inv(X.T @ X)
     coefficients = bread @ (X.T @ y)
     scores = X * (y - X @ coefficients)[:, None]
-    meat = scores.T @ scores
-    depth = min(newey_west_lags(y.size) if lags is None else lags, y.size - 1)
-    for lag in range(1, depth + 1):
-        gamma = scores[lag:].T @ scores[:-lag]
-        meat += (1.0 - lag / (depth + 1.0)) * (gamma + gamma.T)
+    meat = _long_run(scores, newey_west_lags(y.size) if lags is None else lags)
     variance = float((bread @ meat @ bread)[1, 1])
     return BetaEstimate(float(coefficients[1]), math.sqrt(max(variance, 0.0)))

@@ -36,12 +36,11 @@ class Polished:
     move: float
 
 
-def _equalities(p: RebalanceProblem, relaxed: frozenset[str]) -> tuple[FloatArray, FloatArray]:
+def _equalities(p: RebalanceProblem) -> tuple[FloatArray, FloatArray]:
     """Return rows A, (m, n), and values b, (m,), of what must hold exactly: Σw and exposures whose band has no width."""
     rows = [np.ones((1, p.n))] if p.net_band == 0.0 else []
-    values = [np.zeros(1)] if p.net_band == 0.0 else []
+    values = [np.array([p.net_target])] if p.net_band == 0.0 else []
     fixed = (p.exposure_lower == p.exposure_upper) & np.isfinite(p.exposure_lower)
-    fixed &= np.array([kind not in relaxed for kind in p.factor_kinds], dtype=bool)
     rows.append(p.B[:, fixed].T)
     values.append(p.exposure_lower[fixed])
     return np.concatenate(rows), np.concatenate(values)
@@ -66,28 +65,24 @@ def _snap(p: RebalanceProblem, w: FloatArray) -> FloatArray:
     return np.clip(snapped, p.position_lower, p.position_upper)
 
 
-def polish(
-    problem: RebalanceProblem, weights: FloatArray, *, snap: bool = True, relaxed: frozenset[str] = frozenset()
-) -> Polished:
+def polish(problem: RebalanceProblem, weights: FloatArray, *, snap: bool = True) -> Polished:
     """Project ``weights`` onto the equalities and bounds of ``problem``.
 
     Parameters
     ----------
     problem : RebalanceProblem
-        Without dead names (see :func:`portfolio.problem.live_part`).
+        Without dead names (see :func:`portfolio.problem.live_part`), widened by what gives way.
     weights : (n,) float64
         A solver's answer; finite.
     snap : bool
         Whether dust is removed first.
-    relaxed : frozenset of str
-        Factor kinds whose equalities are not enforced.
 
     Returns
     -------
     Polished
         Where the equalities cannot hold inside the bounds, the nearest that was found: verification refuses it.
     """
-    A, b = _equalities(problem, relaxed)
+    A, b = _equalities(problem)
     lower, upper = problem.position_lower, problem.position_upper
     w = _snap(problem, weights) if snap else np.clip(weights, lower, upper)
     for attempt in range(ROUNDS_MAX):

@@ -3,27 +3,44 @@
 What it is: the frozen statement of ::
 
     maximize  α'w − γ(w'BFB'w + Σ Dᵢ wᵢ²) − h'|w − w0| − m'|w − w0|^1.5 − b'max(−w, 0)
-    where     |Σw| ≤ net_band,  Σ|w| ≤ gross_max,  lower ≤ w ≤ upper,
+    where     |Σw − net_target| ≤ net_band,  Σ|w| ≤ gross_max,  Σ max(−w, 0) ≤ short_max,  lower ≤ w ≤ upper,
               exposure_lower ≤ B'w ≤ exposure_upper,  Σ|w − w0| ≤ turnover_max (dead names apart)
 
-with every term per rebalance period. What it is not: a solver (:mod:`portfolio.convex`), a judge of books
-(:mod:`portfolio.verify`) or a reader of mandates (:mod:`portfolio.build`).
+with every term per rebalance period. Where ``volatility_max`` is finite, γ is the least that keeps √(w'BFB'w + Σ D w²) to it.
+What it is not: a solver (:mod:`portfolio.convex`), a judge of books (:mod:`portfolio.verify`) or a reader of mandates
+(:mod:`portfolio.build`).
 
 Dead names have a target of zero whatever else is asked for, and do not count as turnover. Names that cannot trade are pinned
 by equal bounds. ``w0`` may lie outside every limit, because prices drift.
+
+The limits are those that are aimed at. Those that ``relaxation`` names give way in its order, each by at most its ``room``;
+:func:`widened` states the problem with some of them given way.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Finding, InputRejected
 from market.arrays import BoolArray, FloatArray
-from portfolio.mandate import RELAXABLE
+from portfolio.contradictions import LIMIT_KEYS, RELAXABLE
+
+SUMS: Mapping[str, str] = {
+    "gross": "gross_max",
+    "turnover": "turnover_max",
+    "net": "net_band",
+    "short": "short_max",
+    "volatility": "volatility_max",
+}
+"""Limits that are one number each, by their word: the attribute that holds it."""
 
 FACTOR_KINDS = ("market", "beta", "sector", "country", "style")
 """Kinds of factor columns. ``market`` is the intercept, bounded by the dollar limit; it and ``beta`` are never relaxed."""
+
+
+_HARD_BOUNDS = ("position_lower_hard", "position_upper_hard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +66,24 @@ class RebalanceProblem:
     position_lower, position_upper : (n,) float64
         Bounds of w, finite; equal for a name that cannot trade.
     gross_max, turnover_max, net_band, risk_aversion : float
-        Limits on Σ|w|, Σ|w − w0| and |Σw|; γ.
+        Limits on Σ|w|, Σ|w − w0| and |Σw − net_target|; γ.
     half_spread, impact, borrow : (n,) float64
         Cost per unit traded; coefficient of |w − w0|^1.5; fee per unit short. Not negative.
     dead : (n,) bool
         Names to be closed: target 0, exempt from the turnover limit and from the bounds.
     relaxation : tuple of str
-        Order in which limits give way.
+        Order in which limits give way; words of :data:`portfolio.contradictions.LIMIT_KEYS`.
+    net_target : float
+        Middle of the band that Σw is kept in.
+    short_max, volatility_max : float
+        Limits on Σ max(−w, 0) and on the forecast volatility of a period; infinite for none.
+    room : mapping of str to float
+        By its word, how far a limit that gives way may do so, in its own unit. Without an entry, those of
+        :data:`portfolio.contradictions.RELAXABLE` have no bound and the others do not give way.
+    position_lower_hard, position_upper_hard : (n,) float64, optional
+        Bounds of w when ``position`` has given way; None where it does not.
+    periods_per_year : float
+        What turns values of a period into those of a year, in words about the solution.
 
     Examples
     --------
@@ -91,6 +119,13 @@ class RebalanceProblem:
     risk_aversion: float = 2.0
     net_band: float = 0.0
     relaxation: tuple[str, ...] = RELAXABLE
+    net_target: float = 0.0
+    short_max: float = np.inf
+    volatility_max: float = np.inf
+    room: Mapping[str, float] = field(default_factory=dict)
+    position_lower_hard: FloatArray | None = None
+    position_upper_hard: FloatArray | None = None
+    periods_per_year: float = 50.4
 
     @property
     def n(self) -> int:
@@ -101,6 +136,15 @@ class RebalanceProblem:
     def has_impact(self) -> bool:
         """True when the 3/2-power term is there, which makes the problem a cone program instead of a quadratic one."""
         return bool(np.any(self.impact[~self.dead] > 0))
+
+    def gives_way(self, word: str) -> bool:
+        """Return whether the limit ``word`` is there and may be exceeded at all."""
+        if word == "position":
+            return self.position_lower_hard is not None and self.position_upper_hard is not None
+        if word in SUMS and not np.isfinite(getattr(self, SUMS[word])):
+            return False
+        there = word in SUMS or word in self.factor_kinds
+        return there and self.room.get(word, np.inf if word in RELAXABLE else 0.0) > 0
 
     def exposure_rows(self, kind: str) -> BoolArray:
         """Return which factors are of ``kind``, (k,) bool."""
@@ -136,17 +180,17 @@ def _shape_findings(p: RebalanceProblem) -> tuple[Finding, ...]:
         return (_finding("w0", "is one-dimensional"),)
     n, k = p.w0.shape[0], len(p.factor_kinds)
     wanted: dict[str, tuple[int, ...]] = {"B": (n, k), "F": (k, k), "exposure_lower": (k,), "exposure_upper": (k,)}
-    for name in ("alpha", "D", "position_lower", "position_upper", "half_spread", "impact", "borrow", "dead"):
+    for name in ("alpha", "D", "position_lower", "position_upper", "half_spread", "impact", "borrow", "dead", *_HARD_BOUNDS):
         wanted[name] = (n,)
     found = [
         _finding(name, f"has shape {getattr(p, name).shape} instead of {shape}")
         for name, shape in wanted.items()
-        if getattr(p, name).shape != shape
+        if getattr(p, name) is not None and getattr(p, name).shape != shape
     ]
     if any(kind not in FACTOR_KINDS for kind in p.factor_kinds):
         found.append(_finding("factor_kinds", f"holds other words than {', '.join(FACTOR_KINDS)}"))
-    if any(kind not in RELAXABLE for kind in p.relaxation):
-        found.append(_finding("relaxation", f"holds other words than {', '.join(RELAXABLE)}"))
+    if any(word not in LIMIT_KEYS for word in p.relaxation):
+        found.append(_finding("relaxation", f"holds other words than {', '.join(LIMIT_KEYS)}"))
     return tuple(found)
 
 
@@ -167,11 +211,30 @@ def _value_findings(p: RebalanceProblem) -> tuple[Finding, ...]:
         found.append(_finding("exposure_lower", "is NaN or above exposure_upper"))
     if (p.position_lower[live] > p.position_upper[live]).any():
         found.append(_finding("position_lower", "is above position_upper"))
-    for name in ("gross_max", "turnover_max", "net_band", "risk_aversion"):
-        value = getattr(p, name)
-        if not (np.isfinite(value) and value >= 0):
-            found.append(_finding(name, "is not a finite number of at least zero"))
-    return tuple(found)
+    return (*found, *_scalar_findings(p), *_hard_bound_findings(p, live))
+
+
+def _scalar_findings(p: RebalanceProblem) -> list[Finding]:
+    """Return findings on single numbers; a NaN is no number of at least zero."""
+    finite = [name for name in ("gross_max", "turnover_max", "net_band", "risk_aversion") if not 0 <= getattr(p, name) < np.inf]
+    found = [_finding(name, "is not a finite number of at least zero") for name in finite]
+    others = [name for name in ("short_max", "volatility_max") if not getattr(p, name) >= 0]
+    found += [_finding(name, "is not a number of at least zero") for name in others]
+    if not np.isfinite(p.net_target):
+        found.append(_finding("net_target", "is not finite"))
+    if any(not room >= 0 for room in p.room.values()):
+        found.append(_finding("room", "holds values that are not at least zero"))
+    return found
+
+
+def _hard_bound_findings(p: RebalanceProblem, live: BoolArray) -> list[Finding]:
+    """Return findings on the hard bounds, which lie outside of the others."""
+    lower, upper = p.position_lower_hard, p.position_upper_hard
+    if lower is None or upper is None:
+        return [] if lower is upper else [_finding("position_lower_hard", "and position_upper_hard come together")]
+    wider = (lower <= p.position_lower)[live].all() and (upper >= p.position_upper)[live].all()
+    finite = np.isfinite(lower[live]).all() and np.isfinite(upper[live]).all()
+    return [] if wider and finite else [_finding("position_lower_hard", "and position_upper_hard are finite and no narrower")]
 
 
 def live_part(problem: RebalanceProblem) -> RebalanceProblem:
@@ -179,8 +242,33 @@ def live_part(problem: RebalanceProblem) -> RebalanceProblem:
     if not problem.dead.any():
         return problem
     keep = ~problem.dead
-    names = ("alpha", "B", "D", "w0", "position_lower", "position_upper", "half_spread", "impact", "borrow", "dead")
+    names = ["alpha", "B", "D", "w0", "position_lower", "position_upper", "half_spread", "impact", "borrow", "dead"]
+    names += [name for name in _HARD_BOUNDS if getattr(problem, name) is not None]
     return replace(problem, **{name: getattr(problem, name)[keep] for name in names})
+
+
+def widened(problem: RebalanceProblem, words: Collection[str]) -> RebalanceProblem:
+    """Return the problem with the limits of ``words`` at the figures that they never exceed, without those that have none."""
+    if not words:
+        return problem
+    room = {word: problem.room.get(word, np.inf) for word in words}
+    changes: dict[str, object] = {SUMS[word]: getattr(problem, SUMS[word]) + room[word] for word in words if word in SUMS}
+    wide = np.array([room.get(kind, 0.0) for kind in problem.factor_kinds])
+    changes |= {"exposure_lower": problem.exposure_lower - wide, "exposure_upper": problem.exposure_upper + wide}
+    if "position" in room and problem.position_lower_hard is not None and problem.position_upper_hard is not None:
+        changes |= {"position_lower": problem.position_lower_hard, "position_upper": problem.position_upper_hard}
+    return replace(problem, **changes)  # type: ignore[arg-type]
+
+
+def volatility(problem: RebalanceProblem, weights: FloatArray) -> float:
+    """Return the forecast volatility of ``weights`` over a period, dead names apart: √(w'BFB'w + Σ D w²)."""
+    p = live_part(problem)
+    return float(np.sqrt(max(_variance(p, weights[~problem.dead]), 0.0)))
+
+
+def _variance(p: RebalanceProblem, w: FloatArray) -> float:
+    exposure = p.B.T @ w
+    return float(exposure @ p.F @ exposure + p.D @ w**2)
 
 
 def objective(problem: RebalanceProblem, weights: FloatArray) -> float:
@@ -198,8 +286,6 @@ def objective(problem: RebalanceProblem, weights: FloatArray) -> float:
     """
     p = live_part(problem)
     w = weights[~problem.dead]
-    exposure = p.B.T @ w
     trade = np.abs(w - p.w0)
-    risk = float(exposure @ p.F @ exposure + p.D @ w**2)
     cost = float(p.half_spread @ trade + p.impact @ trade**1.5 + p.borrow @ np.maximum(-w, 0.0))
-    return float(p.alpha @ w) - p.risk_aversion * risk - cost
+    return float(p.alpha @ w) - p.risk_aversion * _variance(p, w) - cost

@@ -7,7 +7,7 @@ STYLE = """
 :root{--page:#fbfbfa;--card:#fff;--ink:#1b1f24;--soft:#5c6570;--rule:#e2e5e9;--axis:#9aa3ad;
 --s0:#1f5fbf;--s1:#c2571a;--s2:#1e8a66;--s3:#8a4fb5;--s4:#a17c07;--s5:#bb3e64;--s6:#4f6b7a;--s7:#6b8e23;
 --grave:#a32020;--graveback:#fdeeee;--remark:#6a5a1e;--remarkback:#faf5e4;--up:31,130,90;--down:190,60,50}
-@media (prefers-color-scheme:dark){:root{--page:#14171b;--card:#1b2026;--ink:#e6e9ec;--soft:#9aa4af;--rule:#2c333b;
+@media screen and (prefers-color-scheme:dark){:root{--page:#14171b;--card:#1b2026;--ink:#e6e9ec;--soft:#9aa4af;--rule:#2c333b;
 --axis:#5f6975;--s0:#6ea8ff;--s1:#f0955a;--s2:#54c79b;--s3:#c08ee8;--s4:#d9b84a;--s5:#ee7fa0;--s6:#9bb3c1;--s7:#a9c95c;
 --grave:#ff9c94;--graveback:#3a1f1f;--remark:#e3cf8a;--remarkback:#2e2a1a;--up:70,180,130;--down:225,95,85}}
 *{box-sizing:border-box}
@@ -30,6 +30,7 @@ dt{font-size:13px;color:var(--soft)}
 dd{margin:2px 0 0;font-size:22px;font-weight:600;line-height:1.25}
 dd small{display:block;font-size:13px;font-weight:400;color:var(--soft)}
 .charts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:16px}
+.charts+.charts{margin-top:16px}
 figure{margin:0;padding:14px 16px 10px;display:flex;flex-direction:column;justify-content:space-between}
 figure.wide{grid-column:1/-1}
 figcaption p{font-size:13px}
@@ -64,6 +65,9 @@ tbody tr:last-child>*{border-bottom:0}
 th:first-child{text-align:left;padding-left:0}
 thead th{font-weight:500;color:var(--soft);font-size:13px}
 tbody th{font-weight:500}
+.grouped .head>*{font-weight:600}.grouped tr:not(.head) th:first-child{padding-left:16px}
+.grouped tr:not(.head) td{color:var(--soft)}
+section .banners{margin:10px 0 0}
 .months td{font-size:13px;min-width:58px}
 .months .year{font-weight:600}
 .up1{background:rgba(var(--up),.08)}.up2{background:rgba(var(--up),.16)}.up3{background:rgba(var(--up),.25)}
@@ -72,6 +76,10 @@ tbody th{font-weight:500}
 .down4{background:rgba(var(--down),.35)}.down5{background:rgba(var(--down),.46)}
 footer{margin-top:20px;font-size:13px}
 @media (max-width:720px){main{padding:20px 12px 32px}h1{font-size:23px}.charts,.pair{grid-template-columns:minmax(0,1fr)}
-.tiles{grid-template-columns:repeat(2,minmax(0,1fr))}.plot{margin-left:54px}.wide .plot{height:210px}}
-@media print{body{background:#fff}figure,section,.tiles div{break-inside:avoid}}
+.tiles{grid-template-columns:repeat(2,minmax(0,1fr))}.plot{margin-left:54px}.wide .plot{height:210px}
+.grouped{font-size:13px}.grouped th,.grouped td{padding:5px 4px}.grouped th:first-child{padding-left:0;white-space:normal}
+.scroll th:first-child{position:sticky;left:0;background:var(--card)}}
+@media print{body{background:#fff}main{padding:0}figure,.tiles div,tr{break-inside:avoid}
+.pair{grid-template-columns:minmax(0,1fr)}.plot{height:150px}.scroll{overflow:visible}
+table,th,td,thead th,.months td{font-size:11px}th,td,.months td{padding:3px 4px;min-width:0}thead th{white-space:normal}}
 """.strip()

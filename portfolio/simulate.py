@@ -7,11 +7,15 @@ One session, in this order:
 3. if there is a target, it is filled at the open: target dollars = weight × equity at that open, for names that trade;
    the others keep what they have; spread and impact are paid in cash;
 4. positions earn their intraday return;
-5. the fee on shorts and the interest on cash accrue on the values at the close.
+5. with ``fill="close"`` the target is filled here instead, in the same way, at the equity of that close;
+6. the fee on shorts and the interest on cash accrue on the values at the close.
 
 It works on returns, so that no adjusted price ever enters, and it decides nothing: a target decided at a close is handed in
-for the open of a later session, which keeps the lag between knowing and trading. An account without equity is liquidated.
+for a later session, which keeps the lag between knowing and trading. An account without equity is liquidated.
 Gross profit and each cost are booked apart: the change of equity equals gross profit less costs up to rounding.
+
+:func:`step` is one session and what a live fund uses. :func:`backtest` carries a book through many of them at once
+(:mod:`portfolio.stretches`) and comes to the same to 1e-12.
 """
 
 from collections.abc import Mapping
@@ -23,7 +27,9 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import BoolArray, FloatArray, IntArray
 from portfolio.book import BookState, Liquidity, TradingCosts
+from portfolio.fills import Fill, FillAt, fill_towards
 from portfolio.mandate import SESSIONS_PER_YEAR
+from portfolio.stretches import Journal, Passage, Sessions
 
 COST_KINDS = ("spread", "impact", "borrow", "interest")
 """``interest`` is what cash earns, booked as a negative cost."""
@@ -44,7 +50,7 @@ class DayRecord:
     Attributes
     ----------
     equity_open, equity : float
-        Equity at the open, before trading, and at the close.
+        Equity at the moment of trading, before it (the open, or the close where fills are at the close), and at the close.
     gross_pnl : float
         Sum of positions times their returns.
     costs : dict
@@ -57,7 +63,7 @@ class DayRecord:
         Names whose target differed from what was held but that could not be traded.
     forced_closes : tuple of ForcedClose
     bankrupt : bool
-        True when equity at the open was not positive; the book was then liquidated where it could be.
+        True when equity at the moment of trading was not positive; the book was then liquidated where it could be.
     """
 
     equity_open: float
@@ -77,14 +83,6 @@ class DayRecord:
         return self.gross_pnl - sum(self.costs.values())
 
 
-@dataclass(frozen=True, slots=True)
-class _Fill:
-    trade: FloatArray
-    spread: float = 0.0
-    impact: float = 0.0
-    unfilled: int = 0
-
-
 def step(
     state: BookState,
     overnight: FloatArray,
@@ -95,6 +93,7 @@ def step(
     halted: BoolArray | None = None,
     delisting: FloatArray | None = None,
     liquidity: Liquidity | None = None,
+    fill: FillAt = "open",
 ) -> tuple[BookState, DayRecord]:
     """Carry a book through one session.
 
@@ -106,13 +105,15 @@ def step(
         Total returns close to open and open to close; NaN counts as 0 and forbids trading in that name.
     costs : TradingCosts
     target : (n,) float64, optional
-        Weights to fill at this open, decided no later than the close before; finite.
+        Weights to fill in this session, decided no later than the close before; finite.
     halted : (n,) bool, optional
         Names that do not trade in this session.
     delisting : (n,) float64, optional
         Return of a name that is delisted before this open, NaN for the others; replaces both returns of the session.
     liquidity : Liquidity, optional
         Needed when there is a target and impact is charged.
+    fill : {"open", "close"}
+        Where in the session a target is filled, and an account without equity liquidated.
 
     Returns
     -------
@@ -121,80 +122,69 @@ def step(
     Raises
     ------
     InputRejected
-        PROBLEM_INVALID for a target of another length or with values that are not finite, or for impact without liquidity.
+        PROBLEM_INVALID for a target of another length or with values that are not finite, for impact without liquidity, or
+        for another ``fill``.
     """
-    _check_target(target, state, costs, liquidity)
+    _check_fill(fill)
+    _check_target(target, state.positions.shape, costs, liquidity)
     gone = np.isfinite(delisting) if delisting is not None else np.zeros(state.positions.shape, dtype=bool)
     first = np.where(gone, delisting if delisting is not None else 0.0, np.nan_to_num(overnight))
+    second = np.where(gone, 0.0, np.nan_to_num(intraday))
+    tradable = np.isfinite(overnight) & np.isfinite(intraday) & ~gone
+    if halted is not None:
+        tradable &= ~halted
     pnl = float(state.positions @ first)
     positions = state.positions * (1.0 + first)
     closes = tuple(ForcedClose(int(i), float(positions[i])) for i in np.flatnonzero(gone & (state.positions != 0)))
     cash = state.cash + float(positions[gone].sum())
     positions[gone] = 0.0
-    equity_open = cash + float(positions.sum())
-    bankrupt = equity_open <= 0.0
-    fill = _Fill(np.zeros_like(positions))
-    if target is not None or (bankrupt and positions.any()):
-        tradable = np.isfinite(overnight) & np.isfinite(intraday) & ~gone
-        if halted is not None:
-            tradable &= ~halted
-        wanted = np.zeros_like(positions) if target is None or bankrupt else target * equity_open
-        fill = _fill(wanted, positions, tradable, costs, liquidity)
-    positions = positions + fill.trade
-    cash -= float(fill.trade.sum()) + fill.spread + fill.impact
-    second = np.where(gone, 0.0, np.nan_to_num(intraday))
-    pnl += float(positions @ second)
-    positions = positions * (1.0 + second)
+    if fill == "close":
+        pnl += float(positions @ second)
+        positions = positions * (1.0 + second)
+    before = cash + float(positions.sum())
+    done = _NO_FILL
+    if target is not None or (before <= 0.0 and positions.any()):
+        done = fill_towards(target, positions, before, tradable, costs, liquidity)
+        positions = positions + done.trade
+        cash -= done.paid
+    if fill == "open":
+        pnl += float(positions @ second)
+        positions = positions * (1.0 + second)
     short_value = float(np.minimum(positions, 0.0).sum())
     borrow = -short_value * costs.borrow_per_year / SESSIONS_PER_YEAR
     interest = cash * costs.cash_per_year / SESSIONS_PER_YEAR
     cash += interest - borrow
     after = BookState(state.asset_ids, positions, cash)
     record = DayRecord(
-        equity_open=equity_open,
+        equity_open=before,
         equity=after.equity,
         gross_pnl=pnl,
-        costs={"spread": fill.spread, "impact": fill.impact, "borrow": borrow, "interest": -interest},
-        traded=float(np.abs(fill.trade).sum()),
+        costs={"spread": done.spread, "impact": done.impact, "borrow": borrow, "interest": -interest},
+        traded=done.traded,
         long_value=float(np.maximum(positions, 0.0).sum()),
         short_value=short_value,
-        unfilled=fill.unfilled,
+        unfilled=done.unfilled,
         forced_closes=closes,
-        bankrupt=bankrupt,
+        bankrupt=before <= 0.0,
     )
     return after, record
 
 
-def _check_target(target: FloatArray | None, state: BookState, costs: TradingCosts, liquidity: Liquidity | None) -> None:
+_NO_FILL = Fill(np.zeros(0), 0.0, 0.0, 0.0, 0.0, 0)
+
+
+def _check_fill(fill: str) -> None:
+    if fill not in ("open", "close"):
+        raise InputRejected(Code.PROBLEM_INVALID, f"Fills are at the open or at the close, not at {fill!r}.")
+
+
+def _check_target(target: FloatArray | None, shape: tuple[int, ...], costs: TradingCosts, liquidity: Liquidity | None) -> None:
     if target is None:
         return
-    if target.shape != state.positions.shape or not np.isfinite(target).all():
+    if target.shape != shape or not np.isfinite(target).all():
         raise InputRejected(Code.PROBLEM_INVALID, "A target holds one finite weight for each asset of the book.")
     if costs.impact_coefficient > 0 and liquidity is None:
         raise InputRejected(Code.PROBLEM_INVALID, "Impact needs the volume and volatility of the names that are traded.")
-
-
-def _fill(
-    wanted: FloatArray,
-    positions: FloatArray,
-    tradable: BoolArray,
-    costs: TradingCosts,
-    liquidity: Liquidity | None,
-) -> _Fill:
-    """Return the trades towards ``wanted`` dollars in names that trade, with what they cost."""
-    priced = costs.impact_coefficient > 0 and liquidity is not None
-    if priced and liquidity is not None:
-        # Without a known volume the cost of a trade cannot be told, so there is none.
-        adv = np.nan_to_num(liquidity.adv_dollars)
-        tradable = tradable & (adv > 0) & np.isfinite(liquidity.sigma)
-    move = wanted - positions
-    trade = np.where(tradable, move, 0.0)
-    size = np.abs(trade)
-    impact = 0.0
-    if priced and liquidity is not None:
-        part = size / np.where(tradable, adv, 1.0)
-        impact = float(costs.impact_coefficient * np.sum(np.where(tradable, liquidity.sigma, 0.0) * size * np.sqrt(part)))
-    return _Fill(trade, float(np.sum(costs.half_spread * size)), impact, int(np.count_nonzero(~tradable & (move != 0))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,14 +200,14 @@ class BacktestResult:
     costs : dict of (T,) float64
         For each of :data:`COST_KINDS` what the session paid; interest is negative when earned.
     turnover : (T,) float64
-        Σ|trade| / equity at the open.
+        Σ|trade| / equity before trading.
     long_exposure, short_exposure : (T,) float64
         At the close; shorts negative.
     unfilled : (T,) int64
         Names whose target could not be traded.
     forced_closes : tuple of (row, ForcedClose)
     bankrupt : bool
-        True when equity was not positive at some open.
+        True when equity before trading was not positive in some session.
     final : BookState or None
         The book after the last session; None from an engine that keeps none.
     weights : (T, n) float64 or None
@@ -269,15 +259,16 @@ def backtest(
     delisting_returns: FloatArray | None = None,
     liquidity: Mapping[int, Liquidity] | None = None,
     keep_weights: bool = False,
+    fill: FillAt = "open",
 ) -> BacktestResult:
-    """Carry a book through T sessions, filling each target at the open of its row.
+    """Carry a book through T sessions, filling each target at the open, or at the close, of its row.
 
     Parameters
     ----------
     overnight, intraday : (T, n) float64
-        Total returns; see :func:`step` for NaN.
+        Total returns, never below −1; see :func:`step` for NaN.
     targets : mapping of row to (n,) float64
-        Weights filled at the open of that row, decided no later than the close of the row before.
+        Weights filled in the session of that row, decided no later than the close of the row before.
     costs : TradingCosts
     initial : float or BookState
         Capital, or a book to continue.
@@ -291,6 +282,8 @@ def backtest(
         For the rows of ``targets``; needed when impact is charged.
     keep_weights : bool
         Whether weights at each close are kept: T × n numbers.
+    fill : {"open", "close"}
+        As :func:`step`.
 
     Returns
     -------
@@ -299,7 +292,7 @@ def backtest(
     Raises
     ------
     InputRejected
-        PROBLEM_INVALID for shapes that do not fit, targets outside the rows, or as :func:`step`.
+        PROBLEM_INVALID for shapes that do not fit, targets outside the rows, returns below −1, or as :func:`step`.
 
     Examples
     --------
@@ -311,65 +304,71 @@ def backtest(
     >>> result.equity.round(6).tolist(), result.gross_pnl.round(6).tolist()
     ([1.004], [0.005])
     """
-    _check_rows(overnight, intraday, targets, traded, delisting_rows, delisting_returns)
+    check_arguments(overnight, intraday, targets, costs, traded, delisting_rows, delisting_returns, liquidity, fill)
     sessions, n = overnight.shape
-    ids = np.arange(n).astype(np.str_)
-    state = initial if isinstance(initial, BookState) else BookState.opening(ids, float(initial))
-    start = state.equity
-    records: list[DayRecord] = []
+    state = initial if isinstance(initial, BookState) else BookState.opening(np.arange(n).astype(np.str_), float(initial))
+    if state.positions.shape != (n,):
+        raise InputRejected(Code.PROBLEM_INVALID, "The book that is continued has other assets than the returns.")
+    gone: dict[int, IntArray] = {}
+    if delisting_rows is not None:
+        gone = {int(row): np.flatnonzero(delisting_rows == row) for row in np.unique(delisting_rows) if row >= 0}
+    given = Sessions(overnight, intraday, targets, costs, fill, traded, liquidity, gone, delisting_returns)
     weights = np.empty((sessions, n)) if keep_weights else None
-    for row in range(sessions):
-        delisting = None
-        if delisting_rows is not None and delisting_returns is not None and (delisting_rows == row).any():
-            delisting = np.where(delisting_rows == row, delisting_returns, np.nan)
-        state, record = step(
-            state,
-            overnight[row],
-            intraday[row],
-            costs,
-            target=targets.get(row),
-            halted=None if traded is None else ~traded[row],
-            delisting=delisting,
-            liquidity=None if liquidity is None else liquidity.get(row),
-        )
-        records.append(record)
-        if weights is not None:
-            weights[row] = state.weights
-    return collect(start, records, final=state, weights=weights)
+    passage = Passage(given, state.positions, state.cash, weights)
+    passage.run()
+    final = BookState(state.asset_ids, passage.positions, passage.cash)
+    return _result(state.equity, passage.journal, final, weights)
 
 
 def collect(
     initial_equity: float, records: list[DayRecord], *, final: BookState | None = None, weights: FloatArray | None = None
 ) -> BacktestResult:
     """Put the records of successive sessions together, as they are stored by a fund that lives day by day."""
-    equity = np.array([r.equity for r in records], dtype=np.float64)
-    opened = np.array([r.equity_open for r in records], dtype=np.float64)
-    positive = np.where(equity > 0, equity, np.nan)
+    journal = Journal(len(records))
+    for row, r in enumerate(records):
+        held = (r.equity_open, r.equity, r.gross_pnl, r.costs["borrow"], -r.costs["interest"], r.long_value, r.short_value)
+        journal.rows.append(held)
+        journal.traded[row], journal.spread[row], journal.impact[row] = r.traded, r.costs["spread"], r.costs["impact"]
+        journal.unfilled[row] = r.unfilled
+        journal.bankrupt |= r.bankrupt
+        journal.closes += [(row, close.asset, close.value) for close in r.forced_closes]
+    return _result(initial_equity, journal, final, weights)
+
+
+def _result(initial_equity: float, journal: Journal, final: BookState | None, weights: FloatArray | None) -> BacktestResult:
+    held = journal.held()
+    positive = np.where(held["equity"] > 0, held["equity"], np.nan)
+    before = np.where(held["before"] > 0, held["before"], np.nan)
+    costs = {"spread": journal.spread, "impact": journal.impact, "borrow": held["borrow"], "interest": -held["interest"]}
     return BacktestResult(
         initial_equity=initial_equity,
-        equity=equity,
-        gross_pnl=np.array([r.gross_pnl for r in records], dtype=np.float64),
-        costs={kind: np.array([r.costs[kind] for r in records], dtype=np.float64) for kind in COST_KINDS},
-        turnover=np.nan_to_num(np.array([r.traded for r in records]) / np.where(opened > 0, opened, np.nan)),
-        long_exposure=np.nan_to_num(np.array([r.long_value for r in records]) / positive),
-        short_exposure=np.nan_to_num(np.array([r.short_value for r in records]) / positive),
-        unfilled=np.array([r.unfilled for r in records], dtype=np.int64),
-        forced_closes=tuple((row, close) for row, r in enumerate(records) for close in r.forced_closes),
-        bankrupt=any(r.bankrupt for r in records),
+        equity=held["equity"],
+        gross_pnl=held["gross_pnl"],
+        costs=costs,
+        turnover=np.nan_to_num(journal.traded / before),
+        long_exposure=np.nan_to_num(held["long_value"] / positive),
+        short_exposure=np.nan_to_num(held["short_value"] / positive),
+        unfilled=journal.unfilled,
+        forced_closes=tuple((row, ForcedClose(asset, value)) for row, asset, value in journal.closes),
+        bankrupt=journal.bankrupt,
         final=final,
         weights=weights,
     )
 
 
-def _check_rows(
+def check_arguments(
     overnight: FloatArray,
     intraday: FloatArray,
     targets: Mapping[int, FloatArray],
+    costs: TradingCosts,
     traded: BoolArray | None,
     delisting_rows: IntArray | None,
     delisting_returns: FloatArray | None,
+    liquidity: Mapping[int, Liquidity] | None,
+    fill: FillAt,
 ) -> None:
-    """Refuse arrays that do not fit each other and targets for rows that do not exist."""
+    """Refuse arguments of a backtest that do not fit each other, and targets for rows that do not exist."""
+    _check_fill(fill)
     shape = overnight.shape
     fits = overnight.ndim == 2 and intraday.shape == shape and (traded is None or traded.shape == shape)
     if (delisting_rows is None) != (delisting_returns is None):
@@ -382,3 +381,5 @@ def _check_rows(
     outside = sorted(row for row in targets if not 0 <= row < shape[0])
     if outside:
         raise InputRejected(Code.PROBLEM_INVALID, f"There is no session for the targets of rows {outside[:5]}.")
+    for row, target in targets.items():
+        _check_target(target, (shape[1],), costs, None if liquidity is None else liquidity.get(row))

@@ -14,7 +14,9 @@ import numpy as np
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import DateArray, FloatArray
+from portfolio.attribution import Lines
 from portfolio.charts import Chart, Series, number, percent
+from portfolio.drift import DriftReport
 from portfolio.mandate import SESSIONS_PER_YEAR
 from portfolio.page import Table, render_banners, render_charts, render_page, render_table, render_tiles
 from portfolio.performance import (
@@ -26,6 +28,18 @@ from portfolio.performance import (
     rolling_sharpe,
     session_returns,
 )
+from portfolio.sheetsections import (
+    MODELS_SHOWN_MAX,
+    CapacityPoint,
+    attribution_chart,
+    attribution_table,
+    before_costs,
+    capacity_table,
+    check_lines,
+    drift_section,
+    reading_order,
+)
+from portfolio.trials import DeflatedSharpe
 
 ROLLING_WINDOW = 126
 """Sessions of the rolling Sharpe ratio: half a year; shorter histories use a third of what there is."""
@@ -69,6 +83,15 @@ class TearSheetData:
         Of the data; see :data:`FLAG_TEXTS`. An unknown flag is shown as it is.
     tables : sequence of Table
         Further sections: rounds, stakes, decisions.
+    by_factor, by_model : Lines or None
+        Who earned what, one row for each session; see :mod:`portfolio.attribution` and :mod:`portfolio.ownership`. Each sums to
+        the session's profit after costs.
+    drift : DriftReport or None
+        Of exposures between decisions.
+    deflated : DeflatedSharpe or None
+        The Sharpe ratio beside all that was tried on this history.
+    capacity : sequence of CapacityPoint
+        Backtests at several sizes and multiples of the impact.
     """
 
     title: str
@@ -84,6 +107,11 @@ class TearSheetData:
     market_returns: FloatArray | None = None
     flags: Sequence[str] = ()
     tables: Sequence[Table] = ()
+    by_factor: Lines | None = None
+    by_model: Lines | None = None
+    drift: DriftReport | None = None
+    deflated: DeflatedSharpe | None = None
+    capacity: Sequence[CapacityPoint] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +141,7 @@ def render_tearsheet(data: TearSheetData) -> str:
     Raises
     ------
     InputRejected
-        PROBLEM_INVALID when the arrays do not have one value for each session.
+        PROBLEM_INVALID when the arrays do not have one value for each session, or an attribution does not sum to the profit.
     """
     _check(data)
     figures = _figures(data)
@@ -122,8 +150,11 @@ def render_tearsheet(data: TearSheetData) -> str:
         render_banners(data.flags),
         _tiles(data, figures),
         render_charts(_charts(data, figures)),
+        _sources(data, figures),
         _months(data, figures),
         _statistics(data, figures),
+        drift_section(data.drift) if data.drift is not None else "",
+        *(render_table(table) for table in (capacity_table(data.capacity),) if table is not None),
         *(render_table(table) for table in data.tables),
         FOOTER,
     ]
@@ -138,6 +169,10 @@ def _check(data: TearSheetData) -> None:
         arrays.append(data.market_returns)
     if len(shape) != 1 or any(array.shape != shape for array in arrays):
         raise InputRejected(Code.PROBLEM_INVALID, "A tear sheet needs one value of each series for each session.")
+    path = np.concatenate([[data.initial_equity], data.equity])
+    for lines in (data.by_factor, data.by_model):
+        if lines is not None:
+            check_lines(lines, np.diff(path), path[:-1])
 
 
 def _figures(data: TearSheetData) -> _Figures:
@@ -170,11 +205,15 @@ def _tiles(data: TearSheetData, f: _Figures) -> str:
         ("Volatility", percent(f.net.annual_volatility), "a year"),
         ("Sharpe ratio", number(f.net.sharpe), f"± {number(f.net.sharpe_error)}"),
         ("Drawdown", percent(f.net.max_drawdown), f"longest {f.net.drawdown_sessions_max} sessions"),
+        ("Hit rate", percent(f.net.hit_rate), "of sessions that moved"),
         ("Turnover", f"{number(data.turnover.sum() / years, 1)} ×", "of equity a year"),
     ]
     if data.market_returns is not None:
         beta = beta_with_error(f.returns, data.market_returns)
         tiles.append(("Market beta", number(beta.beta, 3), f"± {number(beta.error, 3)}"))
+    if data.deflated is not None:
+        tried = f"{data.deflated.trials} tried, {data.deflated.clusters} of their own"
+        tiles.append(("Deflated Sharpe", percent(data.deflated.probability), tried))
     return render_tiles(tiles)
 
 
@@ -211,6 +250,32 @@ def _charts(data: TearSheetData, f: _Figures) -> list[Chart]:
     spent = [Series(kind, np.cumsum(values) / start) for kind, values in data.costs.items() if np.any(values != 0)]
     charts.append(Chart("Costs", "Paid since the start, as parts of the first capital.", at, spent, form=_small_percent))
     return charts
+
+
+def _sources(data: TearSheetData, f: _Figures) -> str:
+    """Return where the profit came from: a chart and a table for each split that is there."""
+    charts, tables = [], []
+    at, start, before = data.sessions, data.initial_equity, f.path[:-1]
+    if data.by_factor is not None:
+        note = "Cumulated, as parts of the first capital; on the holdings at the start of each session. They sum to the result."
+        lines = reading_order(data.by_factor)
+        charts.append(attribution_chart("Profit by source", note, at, lines.grouped(), start, wide=True))
+        note = "Money, and parts of the total return linked over time by Carino's logarithms."
+        tables.append(attribution_table("Profit by factor", note, lines, before))
+    if data.by_model is not None:
+        note = "Before costs, cumulated, as parts of the first capital, by what models had the fund hold."
+        lines = reading_order(data.by_model)
+        earned = before_costs(lines)
+        charts.append(attribution_chart("Profit by tournament", note, at, earned.grouped(), start))
+        charts.append(attribution_chart("Profit by model", note, at, earned, start))
+        note = (
+            "A model owns the part of the book that its alpha made at the decision. What limits or earlier decisions made of "
+            "the book is nobody's."
+        )
+        tables.append(attribution_table("Profit by model", note, lines, before, MODELS_SHOWN_MAX))
+    if not charts:
+        return ""
+    return f'{render_charts(charts)}<div class="pair">{"".join(render_table(table) for table in tables)}</div>'
 
 
 def _small_percent(value: float) -> str:
@@ -274,11 +339,19 @@ def _statistics(data: TearSheetData, f: _Figures) -> str:
         ("Best session", "best", _small_percent),
         ("Worst session", "worst", _small_percent),
         ("Sessions above zero", "positive_share", percent),
+        ("Hit rate of those that moved", "hit_rate", percent),
+        ("Sortino ratio", "sortino", number),
+        ("Calmar ratio", "calmar", number),
+        ("5 % worst session", "value_at_risk", _small_percent),
+        ("Mean of the 5 % worst", "expected_shortfall", _small_percent),
         ("Skewness", "skewness", number),
         ("Kurtosis", "kurtosis", number),
     ):
         net, gross = form(getattr(f.net, attribute)), form(getattr(f.gross, attribute))
         rows.append((name, net, gross))
+    if data.deflated is not None:
+        rows.append(("Best ratio that luck would show", number(data.deflated.threshold), "–"))
+        rows.append(("Deflated Sharpe ratio", percent(data.deflated.probability), "–"))
     result = Table("Statistics", ("", "After costs", "Before costs"), rows)
     spent = [
         (kind, number(float(v.sum()), 0), percent(float(v.sum()) / data.initial_equity, 2)) for kind, v in data.costs.items()

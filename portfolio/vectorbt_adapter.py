@@ -5,13 +5,13 @@ vectorbt can express (targets, a proportional cost, shared cash) and refuses the
 silently as something else.
 
 1. returns become price indices: close = Π(1 + overnight)(1 + intraday), open = close before × (1 + overnight);
-2. targets become orders of kind ``targetpercent`` at the open, in one group with shared cash, valued at the open of all names;
-3. within a session sales come before purchases, so that cash never runs short; the sequence is given, because the automatic one
-   costs time quadratic in the number of assets on every session without orders;
+2. targets become orders of kind ``targetpercent`` at the open, or at the close, in one group with shared cash that shorts may
+   use, valued at the price at which they are filled;
+3. a ledger of cash, order by order, tells beforehand whether cash suffices in the default order of columns. A session in which
+   it does not is given its sequence, sales before purchases; where that does not suffice either, the case is refused. vectorbt
+   would fill such orders in part, without a word, and its automatic sequence costs time quadratic in the number of assets on
+   every session without orders;
 4. shares, cash and fees are rebuilt from the order records alone, and each fill is compared with what was asked for.
-
-The sign of each trade, which step 3 needs, is foreseen from drifted weights without costs: a wrong sign on a trade near zero
-changes the order of two fills, never their size.
 """
 
 from collections.abc import Mapping
@@ -24,11 +24,14 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import BoolArray, FloatArray, IntArray
 from portfolio.book import BookState, Liquidity, TradingCosts
-from portfolio.simulate import BacktestResult
+from portfolio.fills import FillAt
+from portfolio.simulate import BacktestResult, check_arguments
 
 WORKING_CAPITAL = 1e8
 """Capital that vectorbt is run with, whatever the book's: it drops trades below about 1e-8 units, which a capital of 1 would
 feel."""
+CASH_MARGIN = 1e-9
+"""Part of equity that must be left at every order for cash to count as sufficient: far above rounding of the two ledgers."""
 FILL_TOLERANCE = 1e-7
 """Most that a filled weight may differ from the asked one before the fill counts as partial: far above rounding of shares, far
 below any position."""
@@ -47,15 +50,16 @@ def backtest_vectorbt(
     initial: float | BookState = 1.0,
     traded: BoolArray | None = None,
     delisting_rows: IntArray | None = None,
-    delisting_returns: FloatArray | None = None,  # noqa: ARG001 - the signature of the twin
+    delisting_returns: FloatArray | None = None,
     liquidity: Mapping[int, Liquidity] | None = None,
     keep_weights: bool = False,
+    fill: FillAt = "open",
 ) -> BacktestResult:
     """Carry a book through T sessions with vectorbt.
 
     Parameters
     ----------
-    overnight, intraday, targets, costs, initial, traded, delisting_rows, delisting_returns, liquidity, keep_weights
+    overnight, intraday, targets, costs, initial, traded, delisting_rows, delisting_returns, liquidity, keep_weights, fill
         As :func:`portfolio.simulate.backtest`.
 
     Returns
@@ -67,20 +71,24 @@ def backtest_vectorbt(
     ------
     InputRejected
         BACKTEST_NOT_EXPRESSIBLE for borrow fees, interest, impact, halts, delistings, missing returns, a book that does not
-        start in cash, an account that loses everything, or targets that need more cash than there is.
+        start in cash, an account that loses everything, or targets that need more cash than there is. PROBLEM_INVALID for
+        arguments that do not fit.
     """
     _check_expressible(overnight, intraday, costs, initial, traded, delisting_rows, liquidity)
+    check_arguments(overnight, intraday, targets, costs, traded, delisting_rows, delisting_returns, liquidity, fill)
     capital = float(initial) if not isinstance(initial, BookState) else initial.cash
     close = np.asarray(np.cumprod((1.0 + overnight) * (1.0 + intraday), axis=0), dtype=np.float64)
     opened: FloatArray = np.concatenate([np.ones((1, close.shape[1])), close[:-1]]) * (1.0 + overnight)
+    price = opened if fill == "open" else close
+    fees = np.broadcast_to(np.asarray(costs.half_spread, dtype=np.float64), (close.shape[1],))
+    sequence = _call_sequence(price, targets, fees)
     size = np.full(close.shape, np.nan)
     for row, target in targets.items():
         size[row] = target
-    fees = np.broadcast_to(np.asarray(costs.half_spread, dtype=np.float64), (close.shape[1],))
-    records = _orders(close, opened, size, fees, _call_sequence(close, opened, targets), WORKING_CAPITAL).copy()
+    records = _orders(close, price, size, fees, sequence).copy()
     for field in ("size", "fees"):
         records[field] *= capital / WORKING_CAPITAL
-    return _rebuild(records, close, opened, size, capital, keep_weights=keep_weights)
+    return _rebuild(records, close, price, size, capital, keep_weights=keep_weights)
 
 
 def _check_expressible(
@@ -110,23 +118,37 @@ def _check_expressible(
         raise _refuse("a price of zero")
 
 
-def _call_sequence(close: FloatArray, opened: FloatArray, targets: Mapping[int, FloatArray]) -> IntArray:
-    """Return for each session the order of columns, (T, n): foreseen sales first, then purchases."""
-    sequence = np.tile(np.arange(close.shape[1]), (close.shape[0], 1))
-    shares = np.zeros(close.shape[1])
+def _call_sequence(price: FloatArray, targets: Mapping[int, FloatArray], fees: FloatArray) -> IntArray | None:
+    """Return for each session the order of columns, (T, n), or None where the default order leaves enough cash throughout."""
+    names = np.arange(price.shape[1])
+    sales_first: dict[int, IntArray] = {}
+    shares = np.zeros(len(names))
     cash = 1.0
     for row in sorted(targets):
-        equity = cash + float(shares @ opened[row])
-        wanted = targets[row] * equity / opened[row]
-        trade = wanted - shares
-        sequence[row] = np.argsort(trade > 0, kind="stable")
-        cash -= float(trade @ opened[row])
+        equity = cash + float(shares @ price[row])
+        if equity <= 0:
+            raise _refuse("an account without equity")
+        wanted = targets[row] * equity / price[row]
+        trade = (wanted - shares) * price[row]
+        paid = trade + fees * np.abs(trade)
+        left = CASH_MARGIN * equity
+        if (cash - np.cumsum(paid)).min(initial=cash) < left:
+            order = np.argsort(trade > 0, kind="stable")
+            if (cash - np.cumsum(paid[order])).min(initial=cash) < left:
+                raise _refuse("these targets, for want of cash")
+            sales_first[row] = order
+        cash -= float(paid.sum())
         shares = wanted
+    if not sales_first:
+        return None
+    sequence = np.tile(names, (price.shape[0], 1))
+    for row, order in sales_first.items():
+        sequence[row] = order
     return sequence
 
 
 def _orders(
-    close: FloatArray, opened: FloatArray, size: FloatArray, fees: FloatArray, sequence: IntArray, capital: float
+    close: FloatArray, price: FloatArray, size: FloatArray, fees: FloatArray, sequence: IntArray | None
 ) -> npt.NDArray[Any]:
     """Run vectorbt and return its order records."""
     import pandas as pd
@@ -137,11 +159,12 @@ def _orders(
         close=pd.DataFrame(close, columns=columns),
         size=pd.DataFrame(size, columns=columns),
         size_type="targetpercent",
-        price=pd.DataFrame(opened, columns=columns),
+        price=pd.DataFrame(price, columns=columns),
         fees=np.broadcast_to(fees, close.shape),
-        init_cash=capital,
+        init_cash=WORKING_CAPITAL,
         cash_sharing=True,
         group_by=True,
+        lock_cash=False,
         call_seq=sequence,
         freq="1D",
         engine="rust",
@@ -153,7 +176,7 @@ def _orders(
 def _rebuild(
     records: npt.NDArray[Any],
     close: FloatArray,
-    opened: FloatArray,
+    price: FloatArray,
     size: FloatArray,
     capital: float,
     *,
@@ -173,10 +196,10 @@ def _rebuild(
     equity = cash + value.sum(axis=1)
     before = np.concatenate([[capital], cash[:-1]])
     held = np.concatenate([np.zeros((1, n)), shares[:-1]])
-    equity_open = before + (held * opened).sum(axis=1)
-    if (equity_open <= 0).any() or (equity <= 0).any():
+    equity_before = before + (held * price).sum(axis=1)
+    if (equity_before <= 0).any() or (equity <= 0).any():
         raise _refuse("an account without equity")
-    filled = (shares * opened) / equity_open[:, None]
+    filled = (shares * price) / equity_before[:, None]
     asked = np.isfinite(size).any(axis=1)
     if np.abs(filled[asked] - size[asked]).max(initial=0.0) > FILL_TOLERANCE:
         raise _refuse("these targets: an order was filled in part for want of cash")
@@ -186,7 +209,7 @@ def _rebuild(
         equity=equity,
         gross_pnl=np.diff(equity, prepend=capital) + fees,
         costs={"spread": fees, "impact": zeros, "borrow": zeros, "interest": zeros},
-        turnover=volume / equity_open,
+        turnover=volume / equity_before,
         long_exposure=np.maximum(value, 0.0).sum(axis=1) / equity,
         short_exposure=np.minimum(value, 0.0).sum(axis=1) / equity,
         unfilled=np.zeros(sessions, dtype=np.int64),

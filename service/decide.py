@@ -4,8 +4,8 @@ A rebalance and each step of a backtest go through here, so that a backtest deci
 is read or stored; where the score and the holdings come from is the caller's business.
 
 1. *market*: exposures and risk model of the assets, how much of each may be traded, and which are halted or gone.
-2. *book*: the score becomes an alpha by the information coefficient, the mandate and the market become a problem, and the
-   ladder solves it.
+2. *problem*: the score becomes an alpha by the information coefficient; mandate, market and holdings become the problem that
+   the ladder solves.
 
 Decision instant: the view's.
 """
@@ -19,9 +19,10 @@ from market.arrays import BoolArray, FloatArray, IntArray
 from market.panel import PanelView
 from portfolio.alpha import alpha_from_signal
 from portfolio.build import build_problem
-from portfolio.ladder import Solution, solve
 from portfolio.mandate import Mandate
+from portfolio.problem import RebalanceProblem
 from portfolio.riskmodel import RiskModel, estimate_risk_model
+from service.desk import risk_parameters
 
 if TYPE_CHECKING:
     from service.desk import MarketDesk
@@ -59,15 +60,30 @@ def decision_market(desk: "MarketDesk", view: PanelView, positions: IntArray) ->
     """Return what a decision at ``view.instant`` knows of the assets at ``positions`` (n,)."""
     exposures = desk.exposures(view, positions)
     periods = desk.factor_periods(view, exposures.names, desk.settings.fund.risk_weeks)
-    model = estimate_risk_model(periods, exposures.values, positions, exposures.names, exposures.kinds)
+    model = estimate_risk_model(
+        periods,
+        exposures.values,
+        positions,
+        exposures.names,
+        exposures.kinds,
+        parameters=risk_parameters(desk.settings.fund.risk),
+        # Whoever decides on the same session draws the same histories.
+        rng=np.random.default_rng(view.last_session.toordinal()),
+    )
     dead = view.delisting_index[positions] >= 0
-    volume = np.nan_to_num(view.dollar_volume()[-desk.settings.universe.adv_window_sessions :, positions], nan=0.0)
     # A name that did not trade on the last session cannot be counted on to trade at the next open.
     frozen = ~view.traded[-1, positions] & ~dead
-    return DecisionMarket(positions, model, np.median(volume, axis=0), frozen, dead)
+    return DecisionMarket(positions, model, median_dollar_volume(desk, view, positions), frozen, dead)
 
 
-def decide_book(
+def median_dollar_volume(desk: "MarketDesk", view: PanelView, positions: IntArray) -> FloatArray:
+    """Return the usual daily volume of each asset: the median of the sessions that the settings name, (n,)."""
+    recent = np.nan_to_num(view.dollar_volume()[-desk.settings.universe.adv_window_sessions :, positions], nan=0.0)
+    median: FloatArray = np.median(recent, axis=0)
+    return median
+
+
+def decision_problem(
     mandate: Mandate,
     market: DecisionMarket,
     score: FloatArray,
@@ -77,8 +93,8 @@ def decide_book(
     ic: float,
     in_universe: BoolArray,
     horizon_sessions: int,
-) -> Solution:
-    """Return the book for a score.
+) -> RebalanceProblem:
+    """State the problem of a book for a score.
 
     Parameters
     ----------
@@ -93,7 +109,7 @@ def decide_book(
     horizon_sessions : int
         Sessions that the score speaks about.
     """
-    problem = build_problem(
+    return build_problem(
         mandate,
         market.model,
         alpha_from_signal(score, market.model, ic, horizon_sessions),
@@ -105,4 +121,3 @@ def decide_book(
         leaving=~in_universe,
         dead=market.dead,
     )
-    return solve(problem)

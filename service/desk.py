@@ -8,7 +8,7 @@ Where the rule of the universe has a hysteresis, the universe of an evening foll
 back to the first week end of the panel that has one. The desk walks this way once, a choice a week, whatever it is asked first.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ import numpy as np
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, Unavailable
-from market.arrays import DateArray, IntArray
+from market.arrays import DateArray, FloatArray, IntArray
 from market.calendars import to_date, to_instant
 
 if TYPE_CHECKING:
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from market.exposures import Exposures
     from market.panel import PanelView, PointInTimePanel
     from market.universe import Universe, UniverseRule
-    from portfolio.riskmodel import FactorPeriod
+    from portfolio.factorreturns import FactorPeriod
+    from portfolio.riskmodel import RiskParameters
     from service.home import Home
     from service.settings import Settings
-    from service.settings.sections import UniverseSettings
+    from service.settings.sections import RiskSettings, UniverseSettings
 
 MONDAY_OFFSET_DAYS = 3
 """1970-01-01 was a Thursday; with three days added, whole weeks begin on Mondays, as ISO weeks do."""
@@ -50,7 +51,7 @@ def reach_days(sessions: int) -> int:
 
 @dataclass(slots=True)
 class MarketDesk:
-    """The panel of a home and its memory of universes and exposures."""
+    """The panel of a home and its memory of universes, exposures and sample weights."""
 
     home: "Home"
     settings: "Settings"
@@ -58,6 +59,7 @@ class MarketDesk:
     _universes: "dict[Knowledge, Universe]" = field(default_factory=dict)
     _exposures: "dict[tuple[Knowledge, bytes], Exposures]" = field(default_factory=dict)
     _evenings: "dict[Knowledge, tuple[IntArray, Exposures]]" = field(default_factory=dict)
+    _weights: dict[tuple[Knowledge, bytes], FloatArray] = field(default_factory=dict)
 
     @property
     def panel(self) -> "PointInTimePanel":
@@ -74,6 +76,7 @@ class MarketDesk:
         self._universes.clear()
         self._exposures.clear()
         self._evenings.clear()
+        self._weights.clear()
 
     def exchanges(self) -> tuple[str, ...]:
         """Return the exchanges that the home's assets trade on; none while it has no prices. No price is read for it."""
@@ -167,26 +170,32 @@ class MarketDesk:
         return positions
 
     def factor_periods(self, view: "PanelView", names: tuple[str, ...], weeks: int) -> "list[FactorPeriod]":
-        """Return the last ``weeks`` weeks of returns, each with the exposures known before it began.
+        """Return the last ``weeks`` weeks of returns, each with the exposures and regression weights known before it began.
 
         Decision instant: ``view.instant``. Week j runs from the session after one week's last session to the next week's
         last session; its exposures are those known the evening before it began. Columns follow ``names``; a sector that did
         not exist then is a column of zeros.
         """
-        from portfolio.riskmodel import FactorPeriod
+        from portfolio.factorreturns import FactorPeriod
 
+        liquidity = self.settings.fund.risk.regression_weights == "liquidity"
         returns = view.total_returns()
         ends = week_end_rows(view.sessions, self.settings.universe.min_history_sessions, weeks + 1)
         periods = []
         for begin, end in pairwise(ends):
-            members, exposures = self.evening(to_instant(self.panel.known_at[begin]))
+            instant = to_instant(self.panel.known_at[begin])
+            members, exposures = self.evening(instant)
             loadings = np.zeros((returns.shape[1], len(names)))
             at = [(column, exposures.names.index(name)) for column, name in enumerate(names) if name in exposures.names]
             columns, places = np.array(at, dtype=np.int64).reshape(-1, 2).T
             loadings[members[:, None], columns] = exposures.values[:, places]
             inside = np.zeros(returns.shape[1], dtype=bool)
             inside[members] = True
-            periods.append(FactorPeriod(returns[begin + 1 : end + 1], loadings, inside))
+            weights = None
+            if liquidity:
+                weights = np.zeros(returns.shape[1])
+                weights[members] = self._sample_weights(instant, members)
+            periods.append(FactorPeriod(returns[begin + 1 : end + 1], loadings, inside, weights))
         return periods
 
     def evening(self, instant: datetime) -> "tuple[IntArray, Exposures]":
@@ -200,6 +209,14 @@ class MarketDesk:
             members = self.universe(view).members
             self._evenings[key] = members, self.exposures(view, members)
         return self._evenings[key]
+
+    def _sample_weights(self, instant: datetime, members: IntArray) -> FloatArray:
+        from market.neutralizers import sample_weights
+
+        key = (self.panel.knowledge_at(instant), members.tobytes())
+        if key not in self._weights:
+            self._weights[key] = sample_weights(self.view(instant), members)
+        return self._weights[key]
 
 
 def universe_rule(settings: "UniverseSettings") -> "UniverseRule":
@@ -220,6 +237,13 @@ def universe_rule(settings: "UniverseSettings") -> "UniverseRule":
         hysteresis=settings.hysteresis,
         allow_adjusted=settings.adjusted_levels == "flag",
     )
+
+
+def risk_parameters(settings: "RiskSettings") -> "RiskParameters":
+    """Return the parameters of the risk model that the table ``fund.risk`` of the settings states."""
+    from portfolio.riskmodel import RiskParameters
+
+    return RiskParameters(**{key: value for key, value in asdict(settings).items() if key != "regression_weights"})
 
 
 def week_end_rows(sessions: DateArray, first_row: int, count: int | None = None) -> list[int]:

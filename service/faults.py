@@ -15,6 +15,13 @@ FAULT_POINTS: Final = (
     "resolve.before_commit",
 )
 
+SENDING_FAULT_POINTS: Final = (
+    "send.recorded",
+    "send.before_placing",
+    "send.placed",
+    "send.confirmed",
+)
+
 _hook: list[Callable[[str], None]] = []
 
 

@@ -4,7 +4,7 @@ Amounts are decimal strings of tokens, instants ISO text in UTC. What is secret 
 meta-model of a round that has not closed. What may be known of meta-models stands in :mod:`service.metamodels`.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,10 +17,12 @@ from crowdalpha.ids import RoundKey, RoundState, Tournament
 from market.universe import membership_change
 from service.context import Platform
 from service.frames import RoundFrame, get_frame
+from service.halted import halted_since
 from service.metamodels import public_contributions
 from service.store import fund, ledger, models, occurrences, resolutions, scores, stakes, submissions
+from service.store import orders as order_rows
 from service.store import rounds as round_rows
-from service.store.records import RoundRecord
+from service.store.records import RebalanceRecord, RoundRecord
 from staking import format_amount
 
 OVERDUE_AFTER = timedelta(seconds=60)
@@ -115,6 +117,7 @@ def fund_curve(platform: Platform) -> dict[str, Any]:
     with platform.store.read() as connection:
         days = fund.fund_days(connection)
         rebalances = fund.list_rebalances(connection)
+        halted = halted_since(connection)
     equity = np.array([d.equity for d in days], dtype=np.float64)
     return {
         "sessions": [d.session.isoformat() for d in days],
@@ -123,8 +126,55 @@ def fund_curve(platform: Platform) -> dict[str, Any]:
         "exposures": [dict(d.exposures) for d in days],
         "costs": [dict(d.costs) for d in days],
         "flags": _flags(platform),
-        "rebalances": [{"as_of": r.as_of.isoformat(), "status": r.status, "state": r.state} for r in rebalances],
+        "halted_since": _text(halted),
+        "rebalances": [_rebalance(r) for r in rebalances],
         "statistics": fund_statistics(platform.settings.fund.initial_capital, equity),
+    }
+
+
+def rebalance_detail(platform: Platform, rebalance_id: str | None = None) -> dict[str, Any]:
+    """Return one rebalance, the latest by default, as its operator sees it: approval, findings, orders, rounding error.
+
+    Raises
+    ------
+    InputRejected
+        REBALANCE_UNKNOWN.
+    """
+    from service.decisions import read_decision
+    from service.workflows.approve_rebalance import find_rebalance
+
+    with platform.store.read() as connection:
+        record = find_rebalance(connection, rebalance_id)
+        sent = order_rows.orders_of(connection, record.id)
+    evidence = read_decision(platform, record).evidence
+    reasons = Counter(o.fill.reason for o in sent if o.fill is not None and o.fill.reason)
+    return _rebalance(record) | {
+        "id": record.id,
+        "net": evidence["net"],
+        "gross": evidence["gross"],
+        "turnover": evidence["turnover"],
+        "holdings": evidence["holdings"],
+        "rounding": evidence.get("rounding", {}),
+        "orders": dict(sorted(Counter(o.state for o in sent).items())),
+        "not_filled_whole": dict(sorted(reasons.items())),
+        "findings": [dict(f) for f in record.findings],
+    }
+
+
+def _rebalance(record: RebalanceRecord) -> dict[str, Any]:
+    """Return what may be public of a rebalance: of findings their codes and how many, since an asset would tell a position."""
+    return {
+        "as_of": record.as_of.isoformat(),
+        "fill_session": None if record.fill_session is None else record.fill_session.isoformat(),
+        "status": record.status,
+        "state": record.state,
+        "decided_at": record.decided_at.isoformat(),
+        "approved_by": record.approved_by,
+        "approved_at": _text(record.approved_at),
+        "expires_at": _text(record.expires_at),
+        "sent_at": _text(record.sent_at),
+        "reconciled_at": _text(record.reconciled_at),
+        "checks": dict(sorted(Counter(str(f["code"]) for f in record.findings).items())),
     }
 
 

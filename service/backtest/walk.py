@@ -25,13 +25,13 @@ from market.arrays import DateArray, FloatArray, IntArray
 from market.calendars import to_date
 from portfolio.alpha import shrunk_ic
 from portfolio.book import BookState, Liquidity, TradingCosts, costs_of
-from portfolio.ladder import Solution
+from portfolio.ladder import Solution, solve
 from portfolio.mandate import Mandate
 from portfolio.simulate import BacktestResult, DayRecord, collect, step
 from service.backtest.evenings import Evenings, Stretch
 from service.backtest.sources import Moment, Opinion, Source
 from service.backtest.spec import BacktestSpec, Fill
-from service.decide import DecisionMarket, decide_book
+from service.decide import DecisionMarket, decision_problem
 from service.progress import Progress, Silent
 
 BAND_TOLERANCE = 1e-8
@@ -134,9 +134,6 @@ class _Path:
             if due is None and not self.records:
                 continue  # nothing was ever asked for: the capital lies still
             first, second = stretch.overnight[at], stretch.intraday[at]
-            total = (1.0 + first) * (1.0 + second) - 1.0
-            if self.fill is Fill.CLOSE:  # the whole session comes before the trade
-                first, second = total, np.where(np.isfinite(total), 0.0, np.nan)
             gone = (stretch.gone_row >= 0) & (stretch.gone_row <= row)
             self.book, record = step(
                 self.book,
@@ -147,10 +144,11 @@ class _Path:
                 halted=~stretch.traded[at],
                 delisting=np.where(gone, stretch.gone_return, np.nan),
                 liquidity=None if due is None else due.liquidity,
+                fill=self.fill.value,
             )
             if due is not None:
                 self.pending = None
-            self._write_down(stretch.sessions[at], record, total, stretch.traded[at])
+            self._write_down(stretch.sessions[at], record, (1.0 + first) * (1.0 + second) - 1.0, stretch.traded[at])
 
     def _write_down(self, session: np.datetime64, record: DayRecord, total: FloatArray, traded: FloatArray) -> None:
         self.sessions.append(session)
@@ -234,7 +232,7 @@ def _decide(evenings: Evenings, path: _Path, mandate: Mandate, moment: Moment, o
     score = np.zeros(len(market.positions))
     score[inside] = opinion.score[np.isin(opinion.positions, market.positions)]
     w0 = path.book.weights[market.positions]
-    solution = decide_book(
+    problem = decision_problem(
         mandate,
         market,
         score,
@@ -244,6 +242,7 @@ def _decide(evenings: Evenings, path: _Path, mandate: Mandate, moment: Moment, o
         in_universe=inside,
         horizon_sessions=evenings.horizon_sessions,
     )
+    solution = solve(problem)
     fill = desk.calendar(moment.instant).next_open_after(moment.instant)
     row = int(np.searchsorted(desk.panel.sessions, np.datetime64(fill, "D")))
     target = np.zeros(len(desk.panel.assets))
@@ -279,8 +278,8 @@ def _beyond(mandate: Mandate, kinds: Sequence[str], exposures: FloatArray) -> di
     """Return the kinds of factors whose exposure lies outside the mandate's band, with the largest excess."""
     bands: dict[str, Any] = {name: getattr(mandate, f"{name}_band") for name in ("beta", "sector", "country", "style")}
     found: dict[str, float] = {}
-    for kind, value in zip(kinds, np.abs(exposures).tolist(), strict=True):
-        excess = value - bands.get(kind, np.inf)
+    for kind, value in zip(kinds, exposures.tolist(), strict=True):
+        excess = abs(value - (mandate.beta_target if kind == "beta" else 0.0)) - bands.get(kind, np.inf)
         if excess > BAND_TOLERANCE:
             found[kind] = max(excess, found.get(kind, 0.0))
     return found

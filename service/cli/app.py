@@ -23,6 +23,7 @@ from service.cli import (
     data,
     diagnose,
     files,
+    fund,
     home,
     keys,
     ledger,
@@ -67,6 +68,7 @@ app.add_typer(accounts.models, name="model")
 app.add_typer(keys.app, name="key")
 app.add_typer(stakes.app, name="stake")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(fund.app, name="fund")
 
 
 def _show_version(wanted: bool) -> None:

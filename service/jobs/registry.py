@@ -19,6 +19,9 @@ from service.context import Platform
 from service.store import rounds
 from service.store.records import RoundRecord
 
+NOT_TO_BE_SENT = frozenset({Code.REBALANCE_BLOCKED, Code.REBALANCE_EXPIRED, Code.REBALANCE_STATE, Code.FUND_HALTED})
+"""Trying again would change nothing, and would hold up the settlements behind it: an operator acts, or the open passes."""
+
 Payload = Mapping[str, Any]
 Job = Callable[[Platform, Payload], object]
 
@@ -65,14 +68,14 @@ def resolve_round(platform: Platform, payload: Payload) -> object:
 
 
 def rebalance(platform: Platform, payload: Payload) -> object:
-    """Decide the fund's trades, once no round of the same week is open any more.
+    """Propose the fund's trades, once no round of the same week is open any more; approve and send what the limits allow.
 
     Raises
     ------
     Conflict
         ROUND_NOT_DUE while a round with the payload's base session still takes submissions.
     """
-    from service.workflows.rebalance import rebalance as workflow
+    from service.workflows.run_rebalance import run_rebalance
 
     base = date.fromisoformat(payload["base_session"])
     known = platform.desk.home_session(platform.desk.view(platform.clock.now()))
@@ -85,14 +88,23 @@ def rebalance(platform: Platform, payload: Payload) -> object:
         raise Conflict(
             Code.ROUND_NOT_DUE, f"The fund decides once the week's rounds have closed; open: {', '.join(still_open)}."
         )
-    return workflow(platform, base)
+    try:
+        return run_rebalance(platform, base)
+    except Conflict as error:
+        if error.code not in NOT_TO_BE_SENT:
+            raise
+        return Missed(error.message)
 
 
 def settle_fund(platform: Platform, payload: Payload) -> object:
-    """Mark the fund's book up to the payload's session."""
+    """Mark the fund's book up to the payload's session; once a rebalance was filled, compare it with the broker's account."""
+    from service.workflows.reconcile_fund import reconcile_fund
     from service.workflows.settle_fund import settle_fund as workflow
 
-    return workflow(platform, date.fromisoformat(payload["session"]))
+    settled = workflow(platform, date.fromisoformat(payload["session"]))
+    if settled.filled:
+        reconcile_fund(platform, "schedule")
+    return settled
 
 
 JOBS: dict[str, Job] = {

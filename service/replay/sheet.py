@@ -1,14 +1,20 @@
 """A season as a tear sheet: gathers what :func:`portfolio.tearsheet.render_tearsheet` shows."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from sqlalchemy import Connection
 
+from portfolio.drift import DriftReport, drift_between_decisions
 from portfolio.page import Table
 from portfolio.tearsheet import TearSheetData, render_tearsheet
+from service.attribution import read_lines
 from service.context import Platform
 from service.replay.providers.oracle import ORACLE_NAME
 from service.store import fund
+from service.store.records import FundDayRecord
+from service.workflows.rebalance import read_decision
 
 LEADERS_SHOWN = 15
 
@@ -23,6 +29,8 @@ def render(platform: Platform, summary: dict[str, Any]) -> str:
     """
     with platform.store.read() as connection:
         days = fund.fund_days(connection)
+        lines = read_lines(connection, platform)
+        drift = _drift(platform, connection, days)
     if not days:
         return "<!doctype html><title>Tear sheet</title><p>The fund has not traded yet.</p>"
     factors = [n for n in days[-1].exposures if n.startswith("factor:") and n != "factor:market"]
@@ -42,8 +50,27 @@ def render(platform: Platform, summary: dict[str, Any]) -> str:
         market_returns=np.array([d.exposures["market_return"] for d in days]),
         flags=summary["market"]["flags"],
         tables=[_rounds(summary), _leaders(summary), _flows(summary)],
+        drift=drift,
     )
+    if lines is not None and lines.sessions == tuple(d.session for d in days):
+        data = replace(data, by_factor=lines.by_factor, by_model=lines.by_model)
     return render_tearsheet(data)
+
+
+def _drift(platform: Platform, connection: Connection, days: list[FundDayRecord]) -> DriftReport | None:
+    """Return how the factor exposures moved between the decisions that were filled; None before the first."""
+    sessions = [d.session for d in days]
+    filled = {r.fill_session: r for r in fund.list_rebalances(connection) if r.fill_session in sessions}
+    if not filled:
+        return None
+    evidence = read_decision(platform, filled[max(s for s in sessions if s in filled)]).evidence
+    kinds = {name: kind for name, kind in evidence["exposure_kinds"].items() if kind != "market"}
+    return drift_between_decisions(
+        np.array(sessions, dtype="datetime64[D]"),
+        {name: np.array([d.exposures.get(f"factor:{name}", np.nan) for d in days]) for name in kinds},
+        np.array([session in filled for session in sessions], dtype=bool),
+        {name: evidence["bands"][kind] for name, kind in kinds.items() if kind in evidence["bands"]},
+    )
 
 
 def _rounds(summary: dict[str, Any]) -> Table:

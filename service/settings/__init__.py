@@ -4,7 +4,7 @@ Unknown keys are refused with the nearest known one. Settings never reach the ma
 """
 
 from service.settings.load import load_settings
-from service.settings.mandate import load_mandate
+from service.settings.mandate import lines_of, load_mandate
 from service.settings.places import shipped_config
 from service.settings.schedule import Schedule, load_schedule
 from service.settings.sections import Settings, TournamentSettings
@@ -14,6 +14,7 @@ __all__ = [
     "Schedule",
     "Settings",
     "TournamentSettings",
+    "lines_of",
     "load_mandate",
     "load_schedule",
     "load_settings",

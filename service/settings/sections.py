@@ -23,6 +23,23 @@ SHARES_TOLERANCE = 1e-9
 META_MODEL_VARIANTS = ("stake", "equal", "stake_min", "provider_cap")
 BLEND_MODES = ("fixed", "stake", "walk_forward")
 ADJUSTED_LEVELS = ("refuse", "flag")
+REGRESSION_WEIGHTS = ("liquidity", "equal")
+APPROVAL_MODES = ("automatic", "by_hand")
+SOLUTION_STATUSES = ("solved", "relaxed", "held")
+ORDER_SIZES = ("fractional", "whole")
+PRETRADE_CHECKS = (
+    "price_stale",
+    "price_jump",
+    "order_over_adv",
+    "gross_after_fill",
+    "net_after_fill",
+    "beta_after_fill",
+    "asset_restricted",
+    "short_forbidden",
+    "split_before_fill",
+    "books_differ",
+)
+"""The codes of :data:`portfolio.pretrade.CHECKS`; a test keeps the two equal. Settings load no numbers library."""
 
 
 def _bounded(minimum: int, maximum: int | None = None) -> Any:
@@ -166,10 +183,68 @@ class DatasetsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RiskSettings:
+    """Table ``fund.risk``: the weights of the regressions, and the fields of ``portfolio.riskmodel.RiskParameters``."""
+
+    regression_weights: str
+    volatility_half_life_sessions: float = _bounded(1)
+    correlation_half_life_sessions: float = _bounded(1)
+    volatility_lags: int = _bounded(0, 250)
+    correlation_lags: int = _bounded(0, 250)
+    specific_half_life_sessions: float = _bounded(1)
+    specific_lags: int = _bounded(0, 250)
+    specific_prior_sessions: float = _bounded(0)
+    eigenvalue_simulations: int = _bounded(0, 100_000)
+    eigenvalue_scale: float = _bounded(0, 10)
+
+    def __post_init__(self) -> None:
+        _refuse_other_words("fund.risk.regression_weights", [self.regression_weights], REGRESSION_WEIGHTS)
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalSettings:
+    """Table ``fund.approval``."""
+
+    mode: str
+    statuses: str
+    turnover_max: float = _bounded(0)
+    gross_max: float = _bounded(0)
+    names_max: int = _bounded(0)
+
+    def __post_init__(self) -> None:
+        _refuse_other_words("fund.approval.mode", [self.mode], APPROVAL_MODES)
+        _refuse_other_words("fund.approval.statuses", self.statuses.split(), SOLUTION_STATUSES)
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersSettings:
+    """Table ``fund.orders``."""
+
+    shares: str
+    restricted_list: str
+    no_short_list: str
+    notices: str
+    trade_min: float = _bounded(0)
+    idle_sessions_max: int = _bounded(0)
+    price_jump_max: float = _bounded(0)
+    adv_share_max: float = _bounded(0)
+    after_fill_slack: float = _bounded(0)
+    reconcile_tolerance: float = _bounded(0, 1)
+    paper_adv_share_max: float = _bounded(0)
+
+    def __post_init__(self) -> None:
+        _refuse_other_words("fund.orders.shares", [self.shares], ORDER_SIZES)
+        _refuse_other_words("fund.orders.notices", self.notices.split(), PRETRADE_CHECKS)
+
+
+@dataclass(frozen=True, slots=True)
 class FundSettings:
     """Table ``fund``."""
 
+    approval: ApprovalSettings
+    orders: OrdersSettings
     mandate: str
+    risk: RiskSettings
     initial_capital: float = _bounded(1)
     risk_weeks: int = _bounded(2)
 

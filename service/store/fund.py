@@ -1,6 +1,7 @@
 """The fund: its decisions, its days, and where its book stands. Positions and evidence are files; their hashes stand here."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import date
 from typing import Any
 
@@ -8,6 +9,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict
+from portfolio.lifecycle import STEPS, RebalanceStep
 from service.store.records import FundDayRecord, FundState, RebalanceRecord
 from service.store.schema import fund_days as days_table
 from service.store.schema import fund_state, rebalances
@@ -15,7 +17,8 @@ from service.store.upsert import upsert_into
 
 
 def _rebalance(row: Row[Any]) -> RebalanceRecord:
-    return RebalanceRecord(row.id, row.decided_at, row.as_of, row.state, row.status, row.sha256, row.fill_session)
+    values = {field.name: getattr(row, field.name) for field in fields(RebalanceRecord)}
+    return RebalanceRecord(**values | {"findings": tuple(row.findings or ())})
 
 
 def _day(row: Row[Any]) -> FundDayRecord:
@@ -24,37 +27,42 @@ def _day(row: Row[Any]) -> FundDayRecord:
 
 def add_rebalance(connection: Connection, record: RebalanceRecord) -> None:
     """Keep a decision; the same id twice fails as an IntegrityError."""
-    connection.execute(
-        insert(rebalances).values(
-            id=record.id,
-            decided_at=record.decided_at,
-            as_of=record.as_of,
-            state=record.state,
-            status=record.status,
-            sha256=record.sha256,
-            fill_session=record.fill_session,
-        )
-    )
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    connection.execute(insert(rebalances).values(**values | {"findings": [dict(f) for f in record.findings]}))
 
 
-def advance_rebalance(
-    connection: Connection, rebalance_id: str, from_states: Collection[str], to_state: str, fill_session: date | None = None
-) -> RebalanceRecord:
-    """Step a decision to ``to_state`` if it stands in one of ``from_states``, and return it.
+def advance_rebalance(connection: Connection, rebalance_id: str, step: RebalanceStep, **changes: Any) -> RebalanceRecord:
+    """Take one step with a decision if it stands where the step may be taken, and return it.
+
+    Parameters
+    ----------
+    connection : Connection
+        A writing one.
+    rebalance_id : str
+    step : RebalanceStep
+    **changes
+        Fields of :class:`RebalanceRecord` that the step sets besides the state.
 
     Raises
     ------
     Conflict
-        ROUND_STATE if it stands elsewhere or there is none.
+        REBALANCE_STATE if it stands elsewhere or there is none.
     """
-    changes: dict[str, Any] = {"state": to_state}
-    if fill_session is not None:
-        changes["fill_session"] = fill_session
-    standing = (rebalances.c.id == rebalance_id) & rebalances.c.state.in_(list(from_states))
-    row = connection.execute(update(rebalances).where(standing).values(**changes).returning(rebalances)).first()
+    from_states, to_state = STEPS[step]
+    standing = (rebalances.c.id == rebalance_id) & rebalances.c.state.in_(sorted(from_states))
+    statement = update(rebalances).where(standing).values(state=to_state.value, **changes).returning(rebalances)
+    row = connection.execute(statement).first()
     if row is None:
-        raise Conflict(Code.ROUND_STATE, f"Rebalance {rebalance_id} cannot become {to_state} from where it stands.")
+        found = rebalance_by_id(connection, rebalance_id)
+        where = "there is none of that id" if found is None else f"it is {found.state}"
+        raise Conflict(Code.REBALANCE_STATE, f"Rebalance {rebalance_id} cannot take the step '{step.value}': {where}.")
     return _rebalance(row)
+
+
+def set_findings(connection: Connection, rebalance_id: str, findings: Sequence[Mapping[str, Any]]) -> None:
+    """Keep what the last pre-trade check found."""
+    statement = update(rebalances).where(rebalances.c.id == rebalance_id)
+    connection.execute(statement.values(findings=[dict(f) for f in findings]))
 
 
 def rebalance_by_id(connection: Connection, rebalance_id: str) -> RebalanceRecord | None:

@@ -4,7 +4,7 @@ Amounts are ``int`` atoms, instants aware UTC ``datetime`` with microseconds, se
 mapping inside a record is plain JSON values; it belongs to the record and is not to be changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -176,7 +176,26 @@ class LeaderboardRow:
 
 @dataclass(frozen=True, slots=True)
 class RebalanceRecord:
-    """A decision of the fund; ``sha256`` names the file with its evidence, ``fill_session`` is None until it was traded."""
+    """A decision of the fund, and how far it has come on its way to the book.
+
+    Attributes
+    ----------
+    state : str
+        One of :class:`portfolio.lifecycle.RebalanceState`.
+    status : str
+        What the optimizer's ladder says of the book.
+    sha256 : str
+        The file with weights, orders and evidence.
+    fill_session : date or None
+        The session at whose open it is to be filled.
+    approved_by, approved_at : str and datetime, or None
+        Who approved it, and when; ``automatic`` where the operator's limits did.
+    expires_at : datetime or None
+        The open of the fill session: what is not sent by then is never sent.
+    sent_at, reconciled_at : datetime or None
+    findings : sequence of mapping
+        What the last pre-trade check found, as :meth:`crowdalpha.errors.Finding.as_dict` gives it.
+    """
 
     id: str
     decided_at: datetime
@@ -185,6 +204,67 @@ class RebalanceRecord:
     status: str
     sha256: str
     fill_session: date | None = None
+    approved_by: str | None = None
+    approved_at: datetime | None = None
+    expires_at: datetime | None = None
+    sent_at: datetime | None = None
+    reconciled_at: datetime | None = None
+    findings: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FillRecord:
+    """What became of an order at the open.
+
+    Attributes
+    ----------
+    weight : float
+        The position right after the fill, as a fraction of equity at that open: what a target is.
+    value : float
+        What was bought (sold: negative), in the currency of the fund.
+    spread, impact : float
+        What it cost.
+    reason : str
+        The code of why it was filled in part or not at all; empty otherwise.
+    """
+
+    weight: float
+    value: float
+    spread: float = 0.0
+    impact: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """An order of a rebalance for one asset, good for one open.
+
+    Attributes
+    ----------
+    client_order_id : str
+        Made from the rebalance and the asset, so that sending twice makes one order.
+    weight : float
+        What the position is to become, as a fraction of equity at the open.
+    value : float
+        The trade that this was at the prices of the decision; negative for a sale.
+    shares : int or None
+        The same in whole shares; None where no price was known.
+    price : float or None
+        Of the decision, in the currency of the fund.
+    state : str
+        ``new``, ``sent``, then ``filled``, ``partial``, ``unfilled`` or ``cancelled``.
+    fill : FillRecord or None
+    """
+
+    client_order_id: str
+    rebalance_id: str
+    asset_id: str
+    weight: float
+    value: float
+    shares: int | None
+    price: float | None
+    state: str = "new"
+    fill: FillRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)

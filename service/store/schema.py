@@ -38,6 +38,7 @@ NAMING_CONVENTION = {
 metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 OCCURRENCE_STATES = ("planned", "running", "failed", "done")
+ORDER_STATES = ("new", "sent", "filled", "partial", "unfilled", "cancelled")
 
 APPEND_ONLY = ("transfers", "entries", "audit")
 """Tables whose rows triggers keep from being changed or removed."""
@@ -247,6 +248,39 @@ rebalances = Table(
     Column("status", Text, nullable=False),
     Column("sha256", Text, nullable=False),
     Column("fill_session", Date),
+    Column("approved_by", Text),
+    Column("approved_at", UtcInstant),
+    Column("expires_at", UtcInstant),
+    Column("sent_at", UtcInstant),
+    Column("reconciled_at", UtcInstant),
+    Column("findings", CanonicalJson),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("client_order_id", Text, primary_key=True),
+    Column("rebalance_id", Text, ForeignKey("rebalances.id"), nullable=False, index=True),
+    Column("asset_id", Text, nullable=False),
+    Column("weight", Measure, nullable=False),
+    Column("value", Measure, nullable=False),
+    Column("shares", BigInteger),
+    Column("price", Measure),
+    Column("state", Text, nullable=False),
+    Column("fill", MeasuredJson),
+    CheckConstraint(column("state").in_(ORDER_STATES), name="state"),
+)
+
+# What the paper broker knows by itself: it refers to nothing of ours, as a broker elsewhere would not.
+paper_orders = Table(
+    "paper_orders",
+    metadata,
+    Column("client_order_id", Text, primary_key=True),
+    Column("fill_session", Date, nullable=False, index=True),
+    Column("instruction", MeasuredJson, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("fill", MeasuredJson),
+    CheckConstraint(column("state").in_(ORDER_STATES), name="state"),
 )
 
 fund_days = Table(

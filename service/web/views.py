@@ -12,6 +12,9 @@ from service.web.charts import Chart, drawdowns, line_chart
 Row = dict[str, Any]
 
 ROUNDS_SHOWN_MAX = 60
+REBALANCES_SHOWN_MAX = 26
+"""Half a year of weeks; all of them are in the JSON."""
+
 DRAWDOWN_HEIGHT = 200
 FACTOR_PREFIX = "factor:"
 
@@ -196,10 +199,19 @@ def fund_page(curve: Mapping[str, Any]) -> Row:
     ]
     return {
         "flags": [FLAG_SENTENCES.get(flag, write.words(flag)) for flag in curve["flags"]],
+        "halted_since": curve["halted_since"],
+        "rebalances": [_rebalance_row(r) for r in reversed(curve["rebalances"][-REBALANCES_SHOWN_MAX:])],
+        "rebalances_left_out": max(len(curve["rebalances"]) - REBALANCES_SHOWN_MAX, 0),
         "tiles": _tiles(sessions, equity, statistics),
         "charts": [figure for figure in charts if figure is not None],
         "groups": [g for g in (_group("The fund so far", _fund_facts(curve)), _group("Exposures now", _exposures(curve))) if g],
     }
+
+
+def _rebalance_row(line: Mapping[str, Any]) -> Row:
+    checks = ", ".join(f"{write.words(code)} ({count})" for code, count in line["checks"].items())
+    kept = ("as_of", "fill_session", "status", "state", "approved_by", "approved_at")
+    return {name: line[name] for name in kept} | {"checks": checks or "nothing found"}
 
 
 def _figure(title: str, unit: str, chart: Chart | None, classes: tuple[str, ...] = ("line-1", "line-2")) -> Row | None:

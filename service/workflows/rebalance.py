@@ -1,78 +1,63 @@
-"""Decide the fund's next book: meta-models in, target weights out, to be traded at the next session's open.
+"""Propose the fund's next book: meta-models in, target weights and orders out, to be traded at the next session's open.
 
 1. *load* the meta-models of the rounds that closed on the latest session, the record of resolved rounds, the fund's book.
 2. *decide*: blend the tournaments (:mod:`service.workflows.blend`), estimate the risk model on the past weeks, scale the
-   blend to an alpha, solve.
-3. *commit* the target weights with their evidence (files), then the rebalance's row.
+   blend to an alpha, solve; size the orders, and check them.
+3. *commit* the target weights with their orders and evidence (files), then the rebalance's row, as proposed.
+
+What becomes of a proposal is the matter of :mod:`service.workflows.approve_rebalance` and :mod:`service.workflows.send_orders`.
 
 Decision instant: the clock's; prices up to the last session known then, resolved rounds up to then. The fill is the next open
 after it, never earlier; on a date on which not all exchanges trade, the assets of the others stay as they are. Deciding again
-for the same session, one of the exchange that the rounds keep to, returns the standing decision.
+for the same session, one of the exchange that the rounds keep to, returns the standing decision, unless that one has ended
+without being traded.
 """
 
-import json
 import math
-from dataclasses import asdict, dataclass
-from datetime import date
+from dataclasses import asdict, dataclass, replace
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import Conflict
+from crowdalpha.errors import Conflict, Finding
 from crowdalpha.ids import RoundState, Tournament
 from market.arrays import FloatArray, IntArray
 from market.panel import PanelView
 from portfolio.alpha import shrunk_ic
 from portfolio.book import BookState
-from portfolio.ladder import Solution
-from portfolio.mandate import Mandate, mandate_from_mapping
+from portfolio.evidence import told_limits
+from portfolio.ladder import Solution, solve
+from portfolio.lifecycle import ENDED, RebalanceState
 from portfolio.riskmodel import RiskModel
+from portfolio.sizing import OrderSizes, rounding_error, size_orders
 from service.book import read_book, weights_of
+from service.broker import PaperBroker
 from service.context import Platform
-from service.decide import decide_book, decision_market
-from service.settings import load_mandate
+from service.decide import decision_market, decision_problem
+from service.decisions import Decision, load_fund_mandate, put_decision, read_decision
+from service.orders import WHOLE, last_prices, refuse_total_return
+from service.ownership import ScoreParts, put_owners, score_parts
+from service.pretrade import pretrade_findings, restricted_names
 from service.store import audit, fund, rounds
 from service.store.records import RebalanceRecord, RoundRecord
 from service.workflows.blend import fund_view, record_of_scores
 
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A decided book, before and after it is stored.
-
-    Attributes
-    ----------
-    as_of : date
-        Last session whose prices were known.
-    fill_session : date
-        Session at whose open the book is traded.
-    asset_ids : (n,) array of str
-    weights : (n,) float64
-        Fractions of equity.
-    evidence : dict
-        Everything that the solver's verdict rests on, as plain JSON values.
-    record : RebalanceRecord or None
-        The stored row; None for a dry run.
-    """
-
-    as_of: date
-    fill_session: date
-    asset_ids: np.ndarray
-    weights: FloatArray
-    evidence: dict[str, Any]
-    record: RebalanceRecord | None = None
+__all__ = ["Decision", "load_fund_mandate", "read_decision", "rebalance"]
 
 
-def load_fund_mandate(platform: Platform) -> Mandate:
-    """Return the mandate that the settings name, strictly read."""
-    values, source = load_mandate(platform.settings.fund.mandate, platform.settings.config_dir)
-    return mandate_from_mapping(values, source)
+def _wait_for_decision(platform: Platform, view: PanelView, minutes: int) -> None:
+    """Refuse to decide earlier after the session's close than the mandate says."""
+    session = platform.desk.home_session(view)
+    due = platform.desk.home_calendar(view.instant).close_at(session) + timedelta(minutes=minutes)
+    if view.instant < due:
+        raise Conflict(Code.ROUND_NOT_DUE, f"The mandate decides on {session} no earlier than {due:%Y-%m-%d %H:%M} UTC.")
 
 
 def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = False) -> Decision:
-    """Decide the book to be traded at the open after ``as_of``.
+    """Propose the book to be traded at the open after ``as_of``.
 
     Parameters
     ----------
@@ -85,16 +70,20 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
     ------
     Conflict
         ROUND_NOT_DUE when ``as_of`` is not the last session known; ROUND_STATE when no round closed on it.
+    InputRejected
+        PRICE_BASIS when whole shares are to be traded and prices hold dividends.
     """
     now = platform.clock.now()
     view = platform.desk.view(now)
     session = platform.desk.home_session(view)
     if as_of is not None and as_of != session:
         raise Conflict(Code.ROUND_NOT_DUE, f"The last session known now is {session}; a book is decided on it, not on {as_of}.")
+    if platform.settings.fund.orders.shares == WHOLE:
+        refuse_total_return(view)
     fill = platform.desk.calendar(now).next_open_after(now)
     with platform.store.read() as connection:
         standing = fund.latest_rebalance(connection)
-        if standing is not None and standing.as_of == session and not dry_run:
+        if standing is not None and _stands(standing, session) and not dry_run:
             return read_decision(platform, standing)
         sources = _closed_on(connection, session)
         if not sources:
@@ -102,23 +91,32 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
         fund_says = fund_view(platform, connection, sources, now)
         record_ic = record_of_scores(platform, connection)
         book, _ = read_book(connection, platform)
-    ids = fund_says.asset_ids
-    held = book.asset_ids[book.positions != 0]
-    asset_ids = np.union1d(ids, held)
+        ids = fund_says.asset_ids
+        asset_ids = np.union1d(ids, book.asset_ids[book.positions != 0])
+        split = score_parts(platform, connection, sources, fund_says.evidence["weights"], ids, asset_ids)
     positions = platform.desk.positions_of(asset_ids)
     on_axis = np.zeros(len(asset_ids))
     on_axis[np.searchsorted(asset_ids, ids)] = fund_says.score
-    decision = _decide(platform, view, asset_ids, positions, on_axis, np.isin(asset_ids, ids), record_ic, book)
+    decision = _decide(platform, view, asset_ids, positions, on_axis, np.isin(asset_ids, ids), record_ic, book, split)
     decision.evidence["sources"] = {s.key.tournament.label: s.key.number for s in sources}
     decision.evidence["blend"] = fund_says.evidence
-    result = Decision(session, fill, asset_ids, decision.weights, decision.evidence)
-    return result if dry_run else _commit(platform, result)
+    result = Decision(session, fill, asset_ids, decision.weights, decision.evidence, sizes=decision.sizes)
+    if dry_run:
+        return result
+    with platform.store.read() as connection:
+        findings = pretrade_findings(platform, connection, PaperBroker(platform), view, result)
+    return _commit(platform, result, findings)
+
+
+def _stands(record: RebalanceRecord, session: date) -> bool:
+    return record.as_of == session and RebalanceState(record.state) not in ENDED
 
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
     weights: FloatArray
     evidence: dict[str, Any]
+    sizes: OrderSizes
 
 
 def _decide(
@@ -130,30 +128,62 @@ def _decide(
     in_universe: np.ndarray,
     past_ic: list[float],
     book: BookState,
+    split: ScoreParts,
 ) -> _Decided:
     mandate = load_fund_mandate(platform)
+    if mandate.decision_minutes_after_close > 0:
+        _wait_for_decision(platform, view, mandate.decision_minutes_after_close)
     market = decision_market(platform.desk, view, positions)
-    w0 = weights_of(book, asset_ids)
+    withheld = restricted_names(platform, view, asset_ids) & ~market.dead
+    market = replace(market, frozen=market.frozen | withheld)
+    model, horizon = market.model, _horizon(platform)
+    w0, equity = weights_of(book, asset_ids), book.equity
     ic = shrunk_ic(past_ic, mandate.information_coefficient, mandate.ic_prior_rounds)
-    solution = decide_book(
+    problem = decision_problem(
         mandate,
         market,
         score,
         w0,
-        equity=book.equity,
+        equity=equity,
         ic=ic,
         in_universe=in_universe,
-        horizon_sessions=_horizon(platform),
+        horizon_sessions=horizon,
     )
-    evidence = _evidence(solution, market.model, w0, ic)
-    evidence["exposures_sha256"] = platform.blobs.put_array(market.model.B)
+    solution = solve(problem)
+    evidence = _evidence(solution, model, w0, ic)
+    evidence["exposures_sha256"] = platform.blobs.put_array(model.B)
+    evidence["risk_model"] = {"sessions": model.sessions, **asdict(platform.settings.fund.risk)}
     evidence["bands"] = {
         "beta": mandate.beta_band,
         "sector": mandate.sector_band,
         "country": mandate.country_band,
         "style": mandate.style_band,
     }
-    return _Decided(solution.weights, evidence)
+    evidence |= put_owners(
+        platform,
+        split,
+        model,
+        problem,
+        solution,
+        ic=ic,
+        horizon_sessions=horizon,
+        period_sessions=mandate.sessions_per_rebalance,
+        leaving=~in_universe,
+    )
+    sizes = size_orders(
+        solution.weights,
+        w0,
+        equity,
+        last_prices(view, positions),
+        trade_min=platform.settings.fund.orders.trade_min,
+        withheld=withheld,
+    )
+    evidence["rounding"] = {
+        "applied": platform.settings.fund.orders.shares,
+        "fractional": rounding_error(sizes, model.B, model.factor_names, whole=False),
+        "whole": rounding_error(sizes, model.B, model.factor_names, whole=True),
+    }
+    return _Decided(solution.weights, evidence, sizes)
 
 
 def _evidence(solution: Solution, model: RiskModel, w0: FloatArray, ic: float) -> dict[str, Any]:
@@ -161,8 +191,13 @@ def _evidence(solution: Solution, model: RiskModel, w0: FloatArray, ic: float) -
     exposure = model.B.T @ w
     return {
         "status": solution.status,
-        "rungs": [{k: _json_number(v) for k, v in asdict(r).items()} for r in solution.rungs],
+        # Seconds are a fact about the machine: the same decision is the same bytes.
+        "rungs": [{k: _json_number(v) for k, v in asdict(r).items() if k != "seconds"} for r in solution.rungs],
         "violations": dict(solution.violations),
+        "objective": _json_number(solution.objective),
+        "risk_aversion": _json_number(solution.risk_aversion),
+        "limits": [asdict(limit) for limit in solution.limits],
+        "limits_told": told_limits(solution),
         "information_coefficient": float(ic),
         "net": float(w.sum()),
         "gross": float(np.abs(w).sum()),
@@ -195,45 +230,24 @@ def _horizon(platform: Platform) -> int:
     return load_terms(platform.settings.tournaments.signals.terms, platform.settings.config_dir).scoring.horizon_sessions
 
 
-def _commit(platform: Platform, decision: Decision) -> Decision:
-    payload = {
-        "evidence": decision.evidence,
-        "asset_ids": [str(a) for a in decision.asset_ids],
-        "weights": [float(w) for w in decision.weights],
-        "fill_session": decision.fill_session.isoformat(),
-    }
-    sha = platform.blobs.put(json.dumps(payload, sort_keys=True).encode())
+def _commit(platform: Platform, decision: Decision, findings: tuple[Finding, ...]) -> Decision:
+    sha = put_decision(platform, decision)
     with platform.store.write() as connection:
         standing = fund.latest_rebalance(connection)
-        if standing is not None and standing.as_of == decision.as_of:
+        if standing is not None and _stands(standing, decision.as_of):
             return read_decision(platform, standing)
         now = platform.clock.now(connection)
         record = RebalanceRecord(
             id=platform.ids.new(),
             decided_at=now,
             as_of=decision.as_of,
-            state="approved",
+            state=RebalanceState.PROPOSED.value,
             status=str(decision.evidence["status"]),
             sha256=sha,
             fill_session=decision.fill_session,
+            expires_at=platform.desk.calendar(now).open_at(decision.fill_session),
+            findings=tuple(f.as_dict() for f in findings),
         )
         fund.add_rebalance(connection, record)
-        audit.record(connection, now, "schedule", "rebalance", record.id, {"evidence": sha})
-    return Decision(**{**_fields(decision), "record": record})
-
-
-def read_decision(platform: Platform, record: RebalanceRecord) -> Decision:
-    """Read a stored decision back."""
-    payload = json.loads(platform.blobs.get(record.sha256))
-    return Decision(
-        as_of=record.as_of,
-        fill_session=date.fromisoformat(payload["fill_session"]),
-        asset_ids=np.array(payload["asset_ids"]),
-        weights=np.array(payload["weights"], dtype=np.float64),
-        evidence=payload["evidence"],
-        record=record,
-    )
-
-
-def _fields(decision: Decision) -> dict[str, Any]:
-    return {name: getattr(decision, name) for name in Decision.__slots__}
+        audit.record(connection, now, "schedule", "rebalance", record.id, {"evidence": sha, "findings": len(findings)})
+    return replace(decision, record=record)

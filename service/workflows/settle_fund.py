@@ -1,29 +1,39 @@
 """Settle the fund: carry its book through every session that is known and not settled yet.
 
-1. *load* the book, the decisions that wait for their fill, the panel as known now.
-2. *decide*, session by session, with :func:`portfolio.simulate.step`: a decision is filled at the open of its fill session, and
-   at no other; delisted names are closed by the event's return; halted names stay.
-3. *commit* the sessions, the book and the filled decisions in one transaction.
+1. *load* the book, the decisions that were sent, the panel as known now. What was not sent by its open expires: the book stays.
+2. *decide*, session by session, with :func:`portfolio.simulate.step`: the broker tells what it filled of a decision's orders
+   at the open of their session, and the book goes to the weights that were reached; what was not filled stays as it is;
+   delisted names are closed by the event's return.
+3. *commit* the sessions, the book, the fills, who earned what (:mod:`service.attribution`) and the filled decisions in one
+   transaction.
 
 Decision instant: the clock's; each session uses its own returns, known after its close. Settling again adds only new sessions.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
+from sqlalchemy import Connection
 
-from market.arrays import FloatArray, IntArray
+from market.arrays import BoolArray, FloatArray, IntArray, StrArray
 from market.panel import PanelView
+from portfolio.attribution import session_of
 from portfolio.book import BookState, Liquidity, costs_of
+from portfolio.lifecycle import TRADED, RebalanceState, RebalanceStep, may
 from portfolio.mandate import Mandate
+from portfolio.paperfills import OpenMarket
 from portfolio.simulate import DayRecord, step
+from service.attribution import BookedSession, SessionLines
 from service.book import put_book, read_book
+from service.broker import Broker, PaperBroker, SessionMarket
 from service.context import Platform
-from service.store import fund
-from service.store.records import FundDayRecord, RebalanceRecord
-from service.workflows.rebalance import Decision, load_fund_mandate, read_decision
+from service.decisions import Decision, load_fund_mandate, read_decision
+from service.store import audit, fund, orders
+from service.store.records import FillRecord, FundDayRecord, RebalanceRecord
 
 SIGMA_SESSIONS = 63
 """Sessions over which the volatility in the impact cost is measured: one quarter."""
@@ -31,35 +41,57 @@ SIGMA_SESSIONS = 63
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a settlement did: the sessions it added, and the decisions it filled."""
+    """What a settlement did: the sessions it added, the decisions it filled, and those that expired."""
 
     sessions: tuple[date, ...]
     filled: tuple[str, ...]
+    expired: tuple[str, ...] = ()
 
 
-def settle_fund(platform: Platform, through: date | None = None) -> Settlement:
+def settle_fund(platform: Platform, through: date | None = None, broker: Broker | None = None) -> Settlement:
     """Carry the book through all known sessions up to ``through``, or up to the last one known.
 
-    Nothing happens before the first decision: a fund without a mandate to trade has no sessions.
+    Nothing happens before the first decision that was sent: a fund that never traded has no sessions. The broker that is
+    asked for fills is the paper broker by default.
     """
     now = platform.clock.now()
     view = platform.desk.view(now)
     with platform.store.write() as connection:
         book, settled = read_book(connection, platform)
-        decisions = fund.list_rebalances(connection)
+        expired = _expire(connection, now, view, fund.list_rebalances(connection))
+        decisions = [d for d in fund.list_rebalances(connection) if d.state in TRADED | {RebalanceState.SENT}]
         rows = _rows(view, settled, decisions, through)
         if not rows:
-            return Settlement((), ())
-        carry = _Carry(platform, view, load_fund_mandate(platform), decisions)
+            return Settlement((), (), expired)
+        lines = SessionLines(platform, connection, book)
+        mandate = load_fund_mandate(platform)
+        carry = _Carry(platform, connection, view, mandate, decisions, broker or PaperBroker(platform), lines)
         days = []
         for row in rows:
             book, day = carry.session(book, row)
             days.append(day)
         fund.put_fund_days(connection, days)
         for record in carry.filled:
-            fund.advance_rebalance(connection, record.id, ("approved",), "filled")
+            fund.advance_rebalance(connection, record.id, RebalanceStep.FILL)
+            states = Counter(o.state for o in orders.orders_of(connection, record.id))
+            audit.record(connection, now, "schedule", "fill_rebalance", record.id, {"orders": dict(states)})
         put_book(connection, platform, book, days[-1].session)
-    return Settlement(tuple(d.session for d in days), tuple(r.id for r in carry.filled))
+        carry.lines.put(connection, days[-1].session)
+    return Settlement(tuple(d.session for d in days), tuple(r.id for r in carry.filled), expired)
+
+
+def _expire(connection: Connection, now: datetime, view: PanelView, decisions: list[RebalanceRecord]) -> tuple[str, ...]:
+    """End the decisions that were not sent by the open that they were for."""
+    found = []
+    for record in decisions:
+        passed = record.fill_session is not None and record.fill_session <= view.last_session
+        if record.expires_at is not None:
+            passed = record.expires_at <= now
+        if passed and may(RebalanceStep.EXPIRE, RebalanceState(record.state)):
+            fund.advance_rebalance(connection, record.id, RebalanceStep.EXPIRE)
+            audit.record(connection, now, "schedule", "expire_rebalance", record.id, {"state": record.state})
+            found.append(record.id)
+    return tuple(found)
 
 
 def _rows(view: PanelView, settled: date | None, decisions: list[RebalanceRecord], through: date | None) -> range:
@@ -77,40 +109,98 @@ def _rows(view: PanelView, settled: date | None, decisions: list[RebalanceRecord
 class _Carry:
     """Carries a book over the panel's sessions and remembers the exposures of the latest decision."""
 
-    def __init__(self, platform: Platform, view: PanelView, mandate: Mandate, decisions: list[RebalanceRecord]) -> None:
-        self.platform, self.view, self.mandate = platform, view, mandate
-        self.costs = costs_of(mandate)
-        self.by_fill = {d.fill_session: d for d in decisions}
+    def __init__(
+        self,
+        platform: Platform,
+        connection: Connection,
+        view: PanelView,
+        mandate: Mandate,
+        decisions: list[RebalanceRecord],
+        broker: Broker,
+        lines: SessionLines,
+    ) -> None:
+        self.platform, self.connection, self.view = platform, connection, view
+        self.broker, self.lines, self.costs = broker, lines, costs_of(mandate)
+        self.by_fill = {d.fill_session: d for d in decisions if d.state == RebalanceState.SENT}
         self.filled: list[RebalanceRecord] = []
-        past = [d for d in decisions if d.state == "filled"]
+        past = [d for d in decisions if d.state in TRADED]
         self.latest: Decision | None = read_decision(platform, past[-1]) if past else None
 
     def session(self, book: BookState, row: int) -> tuple[BookState, FundDayRecord]:
         """Carry ``book`` through the session at ``row`` of the view."""
         session: date = self.view.sessions[row].astype("datetime64[D]").item()
-        record = self.by_fill.get(session)
+        record, exposed = self.by_fill.get(session), self.latest
         if record is not None:
             self.latest = read_decision(self.platform, record)
             self.filled.append(record)
         held = book.asset_ids[book.positions != 0]
         wanted = self.latest.asset_ids if record is not None and self.latest is not None else held
         asset_ids = np.union1d(held, wanted)
-        positions = self.platform.desk.positions_of(asset_ids)
-        target = None
-        if record is not None and self.latest is not None:
-            target = np.zeros(len(asset_ids))
-            target[np.searchsorted(asset_ids, self.latest.asset_ids)] = self.latest.weights
+        market = self._market(row, asset_ids, None if record is None else record.as_of)
+        fills = self.broker.fills(self.connection, SessionMarket(session, asset_ids, market, self.costs))
+        target, halted = None, market.halted
+        if record is not None:
+            target, filled = self._reached(record, asset_ids, fills)
+            halted = halted | ~filled
+        before = book.reindexed(asset_ids)
         after, day = step(
-            book.reindexed(asset_ids),
-            self.view.overnight_returns()[row, positions],
-            self.view.intraday_returns()[row, positions],
+            before,
+            market.overnight,
+            market.intraday,
             self.costs,
             target=target,
+            halted=halted,
+            delisting=market.delisting,
+            liquidity=None if target is None else market.liquidity,
+        )
+        returns = session_of(market.overnight, market.intraday, market.delisting)
+        decision = None if record is None else self.latest
+        self.lines.add(BookedSession(session, before, after, returns, day, exposed, decision, target))
+        return after, FundDayRecord(session, day.equity, day.gross_pnl, day.costs, self._exposures(after, day, row))
+
+    def _reached(
+        self, record: RebalanceRecord, asset_ids: StrArray, fills: Mapping[str, tuple[str, FillRecord]]
+    ) -> tuple[FloatArray, BoolArray]:
+        """Keep the fills with the decision's orders; return the weights (n,) that were reached, and where any was filled."""
+        weights, filled = np.zeros(len(asset_ids)), np.zeros(len(asset_ids), dtype=bool)
+        mine = {o.client_order_id: o.asset_id for o in orders.orders_of(self.connection, record.id)}
+        told = {order_id: outcome for order_id, outcome in fills.items() if order_id in mine}
+        for order_id, (state, fill) in told.items():
+            if state != "unfilled":
+                place = int(np.searchsorted(asset_ids, mine[order_id]))
+                weights[place], filled[place] = fill.weight, True
+        orders.put_fills(self.connection, told)
+        # What never reached the broker, because the sending was cut short, is over with this open.
+        orders.set_order_state(self.connection, sorted(mine), "cancelled")
+        return weights, filled
+
+    def _market(self, row: int, asset_ids: StrArray, decided_on: date | None) -> OpenMarket:
+        """Return what the open of the session at ``row`` is to ``asset_ids``, and what was known of them before."""
+        positions = self.platform.desk.positions_of(asset_ids)
+        return OpenMarket(
+            overnight=self.view.overnight_returns()[row, positions],
+            intraday=self.view.intraday_returns()[row, positions],
             halted=~self.view.traded[row, positions],
             delisting=self._delisting(row, positions),
-            liquidity=None if target is None else self._liquidity(row, positions),
+            liquidity=self._liquidity(row, positions),
+            prices=self._open_prices(row, positions),
+            split=self._split(row, positions, decided_on),
         )
-        return after, FundDayRecord(session, day.equity, day.gross_pnl, day.costs, self._exposures(after, day, row))
+
+    def _open_prices(self, row: int, positions: IntArray) -> FloatArray:
+        """Return opens in the currency of the fund: the close's value, less the move since the open. NaN without a trade."""
+        volume = self.view.volume[row, positions]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            close = np.where(volume > 0, self.view.dollar_volume()[row, positions] / volume, np.nan)
+            opened: FloatArray = close / (1.0 + self.view.intraday_returns()[row, positions])
+        return opened
+
+    def _split(self, row: int, positions: IntArray, decided_on: date | None) -> FloatArray:
+        if decided_on is None or self.view.splits is None:
+            return np.ones(len(positions))
+        since = (self.view.sessions > np.datetime64(decided_on, "D")) & (np.arange(len(self.view.sessions)) <= row)
+        grown: FloatArray = np.prod(self.view.splits[since][:, positions], axis=0)
+        return grown
 
     def _delisting(self, row: int, positions: IntArray) -> FloatArray:
         gone = self.view.delisting_index[positions] == row

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from portfolio.problem import RebalanceProblem
+from portfolio.riskmodel import RiskModel
 
 SECTORS, STYLES = 11, 5
 
@@ -25,6 +26,14 @@ def factor_covariance(rng: np.random.Generator, kinds: tuple[str, ...]) -> np.nd
     mixing = rng.standard_normal((len(kinds), 3 * len(kinds)))
     sample = np.corrcoef(mixing)
     return (0.3 * sample + 0.7 * np.eye(len(kinds))) * np.outer(deviation, deviation)
+
+
+def market_model(rng: np.random.Generator, n: int) -> RiskModel:
+    """Return a risk model of one session over n names: an intercept, eleven sectors, beta and five styles."""
+    B, kinds = factor_columns(rng, n)
+    size = {"market": 0.010, "sector": 0.006, "beta": 0.003, "style": 0.002}
+    F = np.diag([size[kind] ** 2 for kind in kinds])
+    return RiskModel(("f",) * len(kinds), kinds, B, F, (0.018 * np.exp(0.4 * rng.standard_normal(n))) ** 2)
 
 
 def random_problem(

@@ -213,7 +213,20 @@ def _fund(platform: Platform) -> None:
         for week in range(0, 40, 5):
             as_of = days[week].session
             at = datetime(as_of.year, as_of.month, as_of.day, 23, tzinfo=UTC)
-            fund.add_rebalance(connection, RebalanceRecord(f"rebalance-{week}", at, as_of, "filled", "optimal", "0" * 64, None))
+            fund.add_rebalance(connection, RebalanceRecord(f"rebalance-{week}", at, as_of, "filled", "solved", "0" * 64, None))
+        waits = RebalanceRecord(
+            "rebalance-waits",
+            at + timedelta(days=7),
+            as_of + timedelta(days=7),
+            "approved",
+            "relaxed",
+            "0" * 64,
+            as_of + timedelta(days=10),
+            approved_by=HOSTILE_NAMES[0],
+            approved_at=at + timedelta(days=7, hours=1),
+            findings=[{"code": "price_stale", "message": "STOCK007 has not traded.", "value": "STOCK007", "refuses": False}],
+        )
+        fund.add_rebalance(connection, waits)
         fund.put_fund_days(connection, days)
     (platform.home.data / "panel.json").write_text(
         json.dumps({"source": "parquet", "flags": ["survivors_only", "assumed"], "files": {}})

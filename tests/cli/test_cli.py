@@ -49,6 +49,16 @@ COMMANDS = {
     "stake decrease",
     "ledger show",
     "ledger verify",
+    "fund list",
+    "fund show",
+    "fund approve",
+    "fund reject",
+    "fund send",
+    "fund orders",
+    "fund settle",
+    "fund reconcile",
+    "fund halt",
+    "fund resume",
 }
 
 Run = Callable[..., tuple[int, str, str]]

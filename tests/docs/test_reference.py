@@ -60,6 +60,22 @@ def test_settings_are_read_as_toml_reads_them() -> None:
             assert len(read_settings(path)) == leaves(tomllib.loads(path.read_text())), path.name
 
 
+def test_every_key_of_a_mandate_is_on_its_page() -> None:
+    """Goal: no key and no word of a mandate is unexplained. Method: the page's tables against the code, both ways."""
+    from dataclasses import fields
+
+    from portfolio.contradictions import LIMIT_KEYS, RELAXABLE
+    from portfolio.mandate import Mandate
+
+    page = (DOCS / "mandate.md").read_text(encoding="utf-8")
+    keys = re.findall(r"^\| `([a-z_]+)` \| .{15,} \|$", page.partition("\n## Keys")[2], re.MULTILINE)
+    assert sorted(keys) == sorted(field.name for field in fields(Mandate))
+    words = re.findall(r"^\| `([a-z]+)` \| (`[a-z_`, ]+) \| (no|yes)", page, re.MULTILINE)
+    told = {word: (tuple(re.findall("[a-z_]+", named)), needs == "no") for word, named, needs in words}
+    assert told == {word: (named, word in RELAXABLE) for word, named in LIMIT_KEYS.items()}
+    assert all(f"`{path.name}`" in page for path in setting_files() if path.parent.name == "mandates")
+
+
 def test_every_route_says_what_it_does() -> None:
     assert [(method, path) for method, path, summary in routes() if not summary] == []
 

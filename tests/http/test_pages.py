@@ -85,6 +85,19 @@ def test_the_fund_page_draws_the_curve_and_says_what_lies_under_it(reader) -> No
     assert "Largest drawdown" in words
 
 
+def test_the_fund_shows_states_approvers_and_checks_and_names_no_position(reader) -> None:
+    answer = reader.get("/v1/fund")
+    lines = answer.json()["rebalances"]
+    assert [line["state"] for line in lines] == ["filled"] * 8 + ["approved"]
+    assert lines[-1]["checks"] == {"price_stale": 1}
+    assert lines[-1]["approved_at"].endswith("+00:00")
+    page = reader.get("/fund").text
+    words = " ".join(Elements(page).words)
+    for shown in ("approved", "relaxed", "price stale (1)", lines[-1]["approved_by"]):
+        assert shown in words
+    assert "STOCK007" not in page + answer.text
+
+
 @pytest.mark.parametrize("path", ["/nothing", "/rounds/signals/99", "/rounds/futures/1", "/rounds/signals/x"])
 def test_a_browser_gets_an_error_as_a_page_and_a_script_as_json(reader, path: str) -> None:
     page = reader.get(path, headers=BROWSER)

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.factors import FEW, PUBLISHED, Week, correlations, factor_series, read_panel, read_published, weeks_of
 
 WEIGHTINGS = ("equal", "sample weights")
-"""The risk model's own, and those that a round publishes."""
+"""Those that a round publishes are the risk model's own."""
 
 
 @pytest.fixture(scope="module")

@@ -62,6 +62,24 @@ def test_a_view_holds_what_was_known_at_its_instant_and_nothing_else() -> None:
         np.testing.assert_array_equal(view.history_sessions(), twin.history_sessions())
 
 
+@pytest.mark.parametrize("foreign", [False, True])
+def test_states_that_are_made_of_the_former_one_equal_those_made_of_nothing(foreign: bool) -> None:
+    print(f"seed {SEED + 2}")
+    rng = np.random.default_rng(SEED + 2)
+    panel = corrected(small_panel(seed=8, n_assets=60, n_sessions=260), rng)
+    if foreign:
+        panel = replace(panel, fx=rng.uniform(0.5, 2.0, panel.close.shape))
+    mended = 0
+    for row in range(40, 260, 4):
+        view = panel.as_of(to_instant(panel.known_at[row]))
+        twin = by_loop(panel, int((panel.revisions.known_at <= panel.known_at[row]).sum())).as_of(view.instant)
+        mended += len(view._derived._former)
+        for name in rng.choice([*ARRAYS, "history_sessions"], 4, replace=False).tolist():
+            assert getattr(view, name)().tobytes() == getattr(twin, name)().tobytes(), name
+        assert view.traded.tobytes() == twin.traded.tobytes()
+    assert mended > 50  # this is about columns that were taken over
+
+
 def test_a_correction_changes_no_view_of_before_it_was_learnt_and_every_view_after() -> None:
     print(f"seed {SEED + 1}")
     plain = small_panel(seed=6, n_assets=12, n_sessions=120)

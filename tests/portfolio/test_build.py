@@ -10,8 +10,9 @@ from portfolio.alpha import alpha_from_signal
 from portfolio.build import build_problem
 from portfolio.ladder import SOLVED, solve
 from portfolio.mandate import Mandate
+from portfolio.problem import objective
 from portfolio.riskmodel import RiskModel
-from tests.builders.books import factor_columns
+from tests.builders.books import market_model
 
 MANDATE = Mandate("m", impact_coefficient=0.5, adv_participation_max=0.1, position_max=0.02)
 MODEL = RiskModel(
@@ -23,9 +24,9 @@ MODEL = RiskModel(
 )
 
 
-def build(w0=(0.0, 0.0, 0.0), **changes):
+def build(w0=(0.0, 0.0, 0.0), mandate=MANDATE, **changes):
     arguments = {"alpha_horizon_sessions": 20, "equity": 1e8, "adv_dollars": np.array([1e7, 4e6, 1e9])} | changes
-    return build_problem(MANDATE, MODEL, np.array([0.02, -0.01, 0.0]), np.array(w0), **arguments)
+    return build_problem(mandate, MODEL, np.array([0.02, -0.01, 0.0]), np.array(w0), **arguments)
 
 
 def test_units_are_of_one_period():
@@ -99,18 +100,69 @@ def test_remnants_are_closed_and_tiny_volumes_freeze():
     assert (p.position_lower[2], p.position_upper[2]) == (0.003, 0.003)
 
 
+def test_interest_forgone_is_taken_from_every_alpha():
+    """At 252 basis points a year a week costs five, of leaving names' alpha too; a neutral book is worth what it was."""
+    plain, charged = build(), build(mandate=replace(MANDATE, cash_bps_per_year=252.0), leaving=np.array([False, False, True]))
+    np.testing.assert_allclose(plain.alpha - charged.alpha, [5e-4, 5e-4, 5e-4], rtol=1e-12)
+    w = np.array([0.004, -0.004, 0.0])
+    assert objective(plain, w) == pytest.approx(objective(charged, w), abs=1e-15)
+
+
+def test_yearly_volatility_and_room_become_those_of_a_period():
+    """25.2 % a year is that times √(5/252) a week, and so is the room up to its hard figure; other rooms have no time."""
+    hard = {"volatility_target": 0.504, "turnover_max": 0.8, "style_band": 0.06}
+    p = build(mandate=replace(MANDATE, volatility_target=0.252, hard=hard))
+    assert p.volatility_max == pytest.approx(0.252 * np.sqrt(5 / 252))
+    assert p.room == pytest.approx({"volatility": p.volatility_max, "turnover": 0.2, "style": 0.01})
+    assert p.periods_per_year == pytest.approx(50.4)
+    assert build().volatility_max == np.inf
+
+
+def test_targets_move_the_bands():
+    """Net and beta are kept near their targets; the other bands stay around zero."""
+    p = build(mandate=replace(MANDATE, net_target=0.5, beta_target=0.3, beta_band=0.1))
+    assert p.net_target == 0.5
+    np.testing.assert_allclose(p.exposure_lower[1:3], [0.2, -MANDATE.sector_band])
+    np.testing.assert_allclose(p.exposure_upper[1:3], [0.4, MANDATE.sector_band])
+
+
+def test_hard_caps_and_volume_span_the_soft_ones():
+    """Twice the volume and a wider cap give wider bounds for names that are free; a pinned name stays pinned."""
+    hard = {"position_max": 0.03, "adv_participation_max": 0.2}
+    mandate = replace(MANDATE, relaxation=("position",), hard=hard)
+    p = build(mandate=mandate, w0=(0.05, 0.0, 0.01), frozen=np.array([False, False, True]))
+    np.testing.assert_allclose(p.position_upper, [0.04, 0.004, 0.01])
+    np.testing.assert_allclose(p.position_upper_hard, [0.04, 0.008, 0.01])
+    np.testing.assert_allclose(p.position_lower_hard, [0.03, -0.008, 0.01])
+    p.check()
+
+
+def test_a_longer_period_gives_the_same_book():
+    """With twice the period alpha, variance, borrow and financing double, and so does the part of a trade's cost: the objective
+    doubles and the book stays, to what two solver runs agree on."""
+    print("seed 83")
+    rng = np.random.default_rng(83)
+    model = market_model(rng, 200)
+    costs = {"borrow_bps_per_year": 300.0, "cash_bps_per_year": 200.0, "holding_period_sessions": 20}
+    limits = {"net_target": 0.3, "net_band": 0.2, "sector_band": 0.2, "turnover_max": 1.0, "position_max": 0.05}
+    alpha = 2 * alpha_from_signal(rng.standard_normal(200), model, 0.05, 20)
+    w0, adv = 0.002 * rng.standard_normal(200), 10 ** rng.uniform(7.5, 9, 200)
+    found = []
+    for sessions in (5, 10, 20):
+        mandate = Mandate("m", sessions_per_rebalance=sessions, **costs, **limits)
+        p = build_problem(mandate, model, alpha, w0, alpha_horizon_sessions=20, equity=1e8, adv_dollars=adv)
+        found.append(solve(p))
+    assert [s.status for s in found] == [SOLVED] * 3
+    for longer, times in ((found[1], 2), (found[2], 4)):
+        assert longer.objective == pytest.approx(times * found[0].objective, rel=1e-5)
+        assert np.abs(longer.weights - found[0].weights).max() < 1e-4 * np.abs(found[0].weights).max() + 2e-5
+        assert longer.limits[0].worth_per_year == pytest.approx(found[0].limits[0].worth_per_year, rel=1e-3)
+
+
 def test_default_mandate_on_a_thousand_names_is_sensible():
     """At full size the default book uses its gross limit, has 200 to 800 names and a forecast volatility of 4 to 9 % a year."""
     rng = np.random.default_rng(81)
-    B, kinds = factor_columns(rng, 1000)
-    size = {"market": 0.010, "sector": 0.006, "beta": 0.003, "style": 0.002}
-    model = RiskModel(
-        ("f",) * len(kinds),
-        kinds,
-        B,
-        np.diag([size[kind] ** 2 for kind in kinds]),
-        (0.018 * np.exp(0.4 * rng.standard_normal(1000))) ** 2,
-    )
+    model = market_model(rng, 1000)
     mandate = replace(Mandate("m"), turnover_max=4.0)
     alpha = alpha_from_signal(rng.standard_normal(1000), model, mandate.information_coefficient, 20)
     adv = 10 ** rng.uniform(7.5, 9, 1000)

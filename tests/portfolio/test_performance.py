@@ -12,11 +12,13 @@ from crowdalpha.errors import InputRejected
 from portfolio.performance import (
     beta_with_error,
     drawdowns,
+    hit_rate,
     monthly_returns,
     newey_west_lags,
     performance,
     rolling_sharpe,
     session_returns,
+    sharpe_error,
 )
 
 
@@ -59,6 +61,37 @@ def test_sharpe_error_is_the_spread_of_repeated_samples():
     told = float(np.mean([r.sharpe_error for r in results]))
     seen = float(np.std([r.sharpe for r in results]))
     assert told == pytest.approx(seen, rel=0.06)
+
+
+def test_sharpe_error_without_lags_is_mertens_formula():
+    """√((1 − skew·s + (kurtosis − 1)/4·s²)/T), written out with SciPy's moments."""
+    print("seed 66")
+    returns = 0.002 + 0.01 * np.random.default_rng(66).standard_t(5, 400)
+    s = returns.mean() / returns.std(ddof=1)
+    variance = 1 - stats.skew(returns) * s + (stats.kurtosis(returns, fisher=False) - 1) / 4 * s * s
+    assert sharpe_error(returns, lags=0) == pytest.approx(math.sqrt(variance / 400), rel=1e-9)
+
+
+@pytest.mark.parametrize("phi", [0.35, -0.35])
+def test_sharpe_error_under_autocorrelation_is_the_spread_of_repeated_samples(phi):
+    """2,000 samples of an autoregression: the error told agrees within 15 %; the one without lags is off by more than 25 %."""
+    print("seed 67")
+    shocks = np.random.default_rng(67).standard_normal((2000, 1100))
+    paths = np.zeros_like(shocks)
+    for t in range(1, shocks.shape[1]):
+        paths[:, t] = phi * paths[:, t - 1] + shocks[:, t]
+    samples = 0.001 + 0.01 * paths[:, 100:]
+    seen = float(np.std([r.mean() / r.std(ddof=1) for r in samples]))
+    told = float(np.mean([sharpe_error(r) for r in samples[:300]]))
+    plain = float(np.mean([sharpe_error(r, lags=0) for r in samples[:300]]))
+    assert told == pytest.approx(seen, rel=0.15)
+    assert abs(plain / seen - 1) > 0.25
+
+
+def test_hit_rate_leaves_out_what_did_not_move():
+    """Two of three that moved were right; nothing but zeros has no rate."""
+    assert hit_rate(np.array([[1.0, -2.0], [0.0, 3.0], [np.nan, 0.0]])) == pytest.approx(2 / 3)
+    assert math.isnan(hit_rate(np.zeros(4)))
 
 
 def test_beta_equals_linregress_and_its_error_without_lags_is_whites():

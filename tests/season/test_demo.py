@@ -89,6 +89,8 @@ def test_the_fund_stays_inside_its_bands_at_every_decision(season: tuple[Home, S
         evidence = json.loads(blobs.get(record.sha256))["evidence"]
         assert evidence["status"] == "solved", evidence["rungs"]
         assert abs(evidence["net"]) <= 1e-9
+        assert evidence["risk_model"]["sessions"] >= 5  # of one week at least
+        assert evidence["risk_model"]["specific_lags"] == 4
         for name, value in evidence["exposures"].items():
             kind = evidence["exposure_kinds"][name]
             if kind in evidence["bands"]:

@@ -12,6 +12,7 @@ import pytest
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.calendars import session_calendar, to_instant
+from market.neutralizers import sample_weights
 from market.synthetic import SyntheticSpec, generate_market
 from market.universe import select_universe
 from service.desk import MarketDesk, reach_days, universe_rule, week_end_rows
@@ -99,6 +100,24 @@ def test_a_revision_between_two_evenings_of_one_session_is_seen(panel):
     assert (
         warm.exposures(warm.view(after), members).values.tobytes() == cold.exposures(cold.view(after), members).values.tobytes()
     )
+
+
+def test_weeks_of_returns_weigh_by_what_was_known_before_them(panel):
+    """Regression weights are the sample weights of the evening before the week, warm and cold; equal ones are none."""
+    desk = desk_of(panel)
+    view = desk.view(to_instant(panel.known_at[-1]))
+    names = desk.exposures(view, desk.universe(view).members).names
+    periods = desk.factor_periods(view, names, 6)
+    ends = week_end_rows(view.sessions, 252, 7)
+    for period, begin in zip(periods, ends, strict=False):
+        members = np.flatnonzero(period.in_universe)
+        known = panel.as_of(to_instant(panel.known_at[begin]))
+        np.testing.assert_array_equal(period.weights[members], sample_weights(known, members))
+    for period, again in zip(periods, desk.factor_periods(view, names, 6), strict=True):
+        np.testing.assert_array_equal(period.weights, again.weights)
+    equal = MarketDesk(Home(Path("nowhere")), desk.settings.with_overrides({"fund.risk.regression_weights": "equal"}))
+    equal.use(panel)
+    assert [period.weights for period in equal.factor_periods(view, names, 6)] == [None] * 6
 
 
 @pytest.mark.parametrize("sessions", [22, 62, 250])

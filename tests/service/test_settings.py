@@ -11,9 +11,13 @@ import pytest
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.terms import RoundTerms
+from portfolio.ladder import HELD, RELAXED, SOLVED
+from portfolio.pretrade import CHECKS
+from portfolio.riskmodel import RiskParameters
+from service.desk import risk_parameters
 from service.settings import Settings, load_mandate, load_schedule, load_settings, load_terms, shipped_config
 from service.settings.reading import Key, convert
-from service.settings.sections import SCHEMA
+from service.settings.sections import PRETRADE_CHECKS, SCHEMA, SOLUTION_STATUSES
 
 CONFIG = shipped_config()
 TOKEN = 10**18
@@ -47,10 +51,20 @@ def test_the_shipped_settings_are_these() -> None:
     assert (settings.market.calendar, settings.market.vendor_delay_minutes) == ("XNYS", 60)
     assert dataclasses.astuple(settings.universe) == ("", "refuse", 1000, 252, 63, 5, 0, 0, 0, 0, 0, 0)
     assert (settings.serve.host, settings.serve.port) == ("127.0.0.1", 8420)
+    assert dataclasses.astuple(settings.fund.approval) == ("automatic", "solved", 1.0, 2.5, 0)
+    assert dataclasses.astuple(settings.fund.orders) == ("fractional", "", "", "", 0, 5, 0.2, 0.1, 0.02, 1e-6, 0)
     assert (settings.scheduler.lease_seconds, settings.scheduler.poll_seconds) == (300, 15)
     assert settings.limits.upload_bytes_max == 10 * 1024 * 1024
     assert settings.metamodel.signals_share + settings.metamodel.classic_share == 1
     assert settings.config_dir == CONFIG
+
+
+def test_the_words_of_the_fund_are_those_of_the_portfolio() -> None:
+    assert tuple(c.value for c in CHECKS) == PRETRADE_CHECKS
+    assert set(SOLUTION_STATUSES) == {SOLVED, RELAXED, HELD}
+    for key, value in (("approval.mode", "never"), ("approval.statuses", "solved lucky"), ("orders.shares", "half")):
+        assert refused(load_settings(env={}).with_overrides, {f"fund.{key}": value}).code is Code.SETTING_INVALID
+    assert refused(load_settings(env={}).with_overrides, {"fund.orders.notices": "x"}).code is Code.SETTING_INVALID
 
 
 def test_the_shipped_signals_terms_are_these() -> None:
@@ -217,6 +231,16 @@ def test_a_wrong_file_is_refused_by_file_and_key(folder: Path, old: str, new: st
     assert hint in error.message
     assert "default.toml" in error.message
     assert "secret" not in error.message
+
+
+def test_the_risk_model_of_the_file_is_that_of_the_code() -> None:
+    """The defaults stand twice, for operators in the file and for notebooks in the code: they are the same."""
+    assert risk_parameters(load_settings(env={}).fund.risk) == RiskParameters()
+    changed = load_settings(env={"CROWDALPHA_FUND__RISK__SPECIFIC_LAGS": "0"}).fund.risk
+    assert risk_parameters(changed) == RiskParameters(specific_lags=0)
+    refusal = refused(load_settings().with_overrides, {"fund.risk.regression_weights": "capital"})
+    assert refusal.code is Code.SETTING_INVALID
+    assert "liquidity, equal" in refusal.message
 
 
 def test_a_folder_without_the_file_is_one_sentence(tmp_path: Path) -> None:

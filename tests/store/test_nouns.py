@@ -11,8 +11,19 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected, InvariantBroken
 from crowdalpha.ids import RoundKey, RoundState, Tournament
 from crowdalpha.terms import PayoutTerms, RoundTerms, ScoringTerms
-from service.store import audit, fund, keys, models, providers, rounds
-from service.store.records import FundDayRecord, FundState, KeyRecord, ModelRecord, ProviderRecord, RebalanceRecord
+from portfolio.lifecycle import RebalanceStep
+from service.store import audit, fund, keys, models, orders, providers, rounds
+from service.store.orders import PaperOrder
+from service.store.records import (
+    FillRecord,
+    FundDayRecord,
+    FundState,
+    KeyRecord,
+    ModelRecord,
+    OrderRecord,
+    ProviderRecord,
+    RebalanceRecord,
+)
 from tests.builders.store_rows import T0, add_model, add_round, later, round_record
 
 SIGNALS_1 = RoundKey(Tournament.SIGNALS, 1)
@@ -161,20 +172,67 @@ def test_artifacts(store):
 
 
 def test_rebalances(store):
-    first = RebalanceRecord("r1", T0, date(2016, 1, 4), "approved", "optimal", "e" * 64)
+    first = RebalanceRecord("r1", T0, date(2016, 1, 4), "proposed", "solved", "e" * 64, date(2016, 1, 5), expires_at=later(5))
     second = replace(first, id="r2", decided_at=later(9), as_of=date(2016, 1, 11))
+    finding = {"code": "price_stale", "message": "x", "row": None, "column": "asset", "value": "a1", "refuses": True}
     with store.write() as connection:
         assert fund.latest_rebalance(connection) is None
         fund.add_rebalance(connection, second)
         fund.add_rebalance(connection, first)
         assert fund.latest_rebalance(connection) == second
         assert fund.list_rebalances(connection) == [first, second]
-        filled = fund.advance_rebalance(connection, "r1", ("approved",), "filled", date(2016, 1, 5))
-        assert filled == replace(first, state="filled", fill_session=date(2016, 1, 5))
-        assert fund.rebalance_by_id(connection, "r1") == filled
+        fund.set_findings(connection, "r1", [finding])
+        approved = fund.advance_rebalance(connection, "r1", RebalanceStep.APPROVE, approved_by="ann", approved_at=later(1))
+        expected = replace(first, state="approved", approved_by="ann", approved_at=later(1), findings=(finding,))
+        assert approved == expected
+        assert fund.rebalance_by_id(connection, "r1") == approved
         assert fund.rebalance_by_id(connection, "r3") is None
-    with pytest.raises(Conflict), store.write() as connection:
-        fund.advance_rebalance(connection, "r1", ("approved",), "filled")
+    for step, wrong in ((RebalanceStep.FILL, "r1"), (RebalanceStep.SEND, "r2"), (RebalanceStep.SEND, "r3")):
+        with pytest.raises(Conflict) as caught, store.write() as connection:
+            fund.advance_rebalance(connection, wrong, step)
+        assert caught.value.code is Code.REBALANCE_STATE
+
+
+def test_orders_are_added_once_and_end_once(store):
+    record = RebalanceRecord("r1", T0, date(2016, 1, 4), "approved", "solved", "e" * 64, date(2016, 1, 5))
+    wanted = [
+        OrderRecord("c1", "r1", "a1", 0.1, 12.5, 3, 4.1),
+        OrderRecord("c2", "r1", "a2", -0.1 / 3, -12.5, None, None),
+        OrderRecord("c3", "r1", "a3", 0.0, -1.0, -1, 1.0),
+    ]
+    fill = FillRecord(0.1, 12.75, 0.01, 0.1 / 3)
+    with store.write() as connection:
+        fund.add_rebalance(connection, record)
+        orders.add_orders(connection, wanted[:2])
+        orders.add_orders(connection, [replace(o, weight=9.0) for o in wanted[:2]] + wanted[2:])
+        orders.add_orders(connection, [])
+        assert orders.orders_of(connection, "r1") == wanted
+        orders.set_order_state(connection, ["c1", "c2", "c3"], "sent")
+        orders.put_fills(connection, {"c1": ("filled", fill)})
+        orders.put_fills(connection, {"c1": ("unfilled", replace(fill, value=0.0))})
+        orders.set_order_state(connection, ["c1", "c2"], "cancelled")
+        found = orders.orders_of(connection, "r1")
+    assert found[0] == replace(wanted[0], state="filled", fill=fill)
+    assert [o.state for o in found] == ["filled", "cancelled", "sent"]
+
+
+def test_the_paper_broker_keeps_its_own_orders(store):
+    monday, tuesday = date(2016, 1, 4), date(2016, 1, 5)
+    placed = [PaperOrder(f"c{i}", monday, {"asset_id": "a", "weight": 0.1 / 3}, "sent") for i in range(3)]
+    fill = FillRecord(0.0, 0.0, reason="order_unfilled")
+    with store.write() as connection:
+        orders.add_paper_orders(connection, placed)
+        orders.add_paper_orders(connection, [replace(placed[0], fill_session=tuesday)])
+        assert orders.paper_orders_at(connection, monday, {"sent"}) == placed
+        assert orders.paper_orders_at(connection, tuesday, {"sent"}) == []
+        assert orders.open_paper_orders(connection) == ["c0", "c1", "c2"]
+        orders.put_paper_fills(connection, {"c0": ("unfilled", fill)})
+        orders.set_paper_state(connection, ["c0", "c1"], "cancelled")
+        assert orders.open_paper_orders(connection) == ["c2"]
+        assert orders.paper_orders_by_id(connection, ["c0", "c1", "c9"]) == {
+            "c0": replace(placed[0], state="unfilled", fill=fill),
+            "c1": replace(placed[1], state="cancelled"),
+        }
 
 
 def test_fund_days_are_written_once(store):

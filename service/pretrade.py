@@ -1,0 +1,121 @@
+"""Gathers what the pre-trade checks look at, as known now: prices, volumes, splits, the operator's lists, the broker's account.
+
+It decides nothing: the checks are :mod:`portfolio.pretrade` and :mod:`portfolio.reconcile`. Decision instant: the clock's.
+"""
+
+import numpy as np
+from sqlalchemy import Connection
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import Finding, InputRejected
+from market.arrays import BoolArray, StrArray
+from market.panel import PanelView
+from portfolio.mandate import Mandate
+from portfolio.pretrade import CHECKS, CheckLimits, OrderSheet, check_orders
+from portfolio.reconcile import compare_books
+from service.book import read_book
+from service.broker import Broker
+from service.context import Platform
+from service.decide import median_dollar_volume
+from service.decisions import Decision, load_fund_mandate
+from service.orders import WHOLE, idle_sessions, last_prices, split_since, tickers_of
+
+BETA = "beta"
+MOVE_MIN = 1e-12
+"""A weight that the optimizer leaves may move by a rounding; that is no order."""
+
+
+def pretrade_findings(
+    platform: Platform, connection: Connection, broker: Broker, view: PanelView, decision: Decision
+) -> tuple[Finding, ...]:
+    """Return what is found about a decision's orders as of ``view``, and about the account that they would change."""
+    found = book_differences(platform, connection, broker)
+    if decision.sizes is None:
+        return found
+    mandate = load_fund_mandate(platform)
+    return check_orders(_sheet(platform, view, decision), _limits(platform, mandate)) + found
+
+
+def book_differences(platform: Platform, connection: Connection, broker: Broker) -> tuple[Finding, ...]:
+    """Return how the broker's account differs from the fund's book; nothing before the broker has traded."""
+    account = broker.account(connection)
+    if account is None:
+        return ()
+    book, _ = read_book(connection, platform)
+    refuses = Code.BOOKS_DIFFER in _blocking(platform)
+    found = compare_books(book, account, platform.settings.fund.orders.reconcile_tolerance)
+    return tuple(Finding(f.code, f.message, column=f.column, value=f.value, refuses=refuses) for f in found)
+
+
+def restricted_names(platform: Platform, view: PanelView, asset_ids: StrArray) -> BoolArray:
+    """Return which assets the operator's restricted list names."""
+    return _listed(platform, view, asset_ids, "restricted_list", platform.settings.fund.orders.restricted_list)
+
+
+def no_short_names(platform: Platform, view: PanelView, asset_ids: StrArray) -> BoolArray:
+    """Return which assets the operator's no-short list names."""
+    return _listed(platform, view, asset_ids, "no_short_list", platform.settings.fund.orders.no_short_list)
+
+
+def _listed(platform: Platform, view: PanelView, asset_ids: StrArray, key: str, file: str) -> BoolArray:
+    """Return which assets a list of the settings names by id or ticker.
+
+    Raises
+    ------
+    InputRejected
+        SETTING_INVALID when the file cannot be read: a list that is gone must not look like an empty one.
+    """
+    if not file:
+        return np.zeros(len(asset_ids), dtype=bool)
+    try:
+        lines = (platform.home.path / file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"The setting 'fund.orders.{key}' names '{file[:80]}', which cannot be read."
+        raise InputRejected(Code.SETTING_INVALID, message) from error
+    names = sorted({name for line in lines if (name := line.partition("#")[0].strip())})
+    return np.isin(asset_ids, names) | np.isin(tickers_of(platform, view, asset_ids), names)
+
+
+def _sheet(platform: Platform, view: PanelView, decision: Decision) -> OrderSheet:
+    sizes, ids = decision.sizes, decision.asset_ids
+    if sizes is None:
+        raise InputRejected(Code.REBALANCE_STATE, "The decision holds no orders.")
+    positions = platform.desk.positions_of(ids)
+    after = sizes.reached(whole=platform.settings.fund.orders.shares == WHOLE)
+    kinds = list(decision.evidence["exposure_kinds"].values())
+    loadings = platform.blobs.get_array(decision.evidence["exposures_sha256"])
+    dead = view.delisting_index[positions] >= 0
+    move = after - sizes.held
+    return OrderSheet(
+        names=np.array(tickers_of(platform, view, ids), dtype=np.str_),
+        held=sizes.held,
+        after=after,
+        # What is delisted is closed by the event and not by an order.
+        values=np.where(dead | (np.abs(move) < MOVE_MIN), 0.0, move * sizes.equity),
+        price_decided=sizes.prices,
+        price_now=last_prices(view, positions),
+        split=split_since(view, positions, np.datetime64(decision.as_of, "D")),
+        idle_sessions=idle_sessions(view, positions),
+        adv=median_dollar_volume(platform.desk, view, positions),
+        beta=loadings[:, kinds.index(BETA)] if BETA in kinds else np.zeros(len(ids)),
+        restricted=restricted_names(platform, view, ids),
+        no_short=no_short_names(platform, view, ids),
+    )
+
+
+def _blocking(platform: Platform) -> frozenset[Code]:
+    notices = platform.settings.fund.orders.notices.split()
+    return frozenset(code for code in CHECKS if code.value not in notices)
+
+
+def _limits(platform: Platform, mandate: Mandate) -> CheckLimits:
+    own = platform.settings.fund.orders
+    return CheckLimits(
+        idle_sessions_max=own.idle_sessions_max,
+        price_jump_max=own.price_jump_max,
+        adv_share_max=own.adv_share_max,
+        gross_max=mandate.gross_max + own.after_fill_slack,
+        net_max=mandate.net_band + own.after_fill_slack,
+        beta_max=mandate.beta_band + own.after_fill_slack,
+        blocking=_blocking(platform),
+    )
