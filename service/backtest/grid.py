@@ -19,6 +19,8 @@ from service.backtest.spec import BacktestSpec, Fill, named_mandate
 from service.settings import Settings
 
 META_MODEL = "meta-model"
+MANDATES = "mandate"
+"""The fill of a grid that names none: each mandate's own."""
 LISTS = ("signals", "mandates", "costs", "fills", "deaths_percent", "seeds")
 DATES = ("from", "to")
 CELLS_MAX = 10_000
@@ -78,7 +80,7 @@ def _axes(values: Mapping[str, Any], settings: Settings) -> list[tuple[str, list
         "signals": [META_MODEL],
         "mandates": [settings.fund.mandate],
         "costs": [True],
-        "fills": [Fill.OPEN.value],
+        "fills": [MANDATES],
         "deaths_percent": [0.0],
         "seeds": [0],
     }
@@ -118,15 +120,16 @@ def _date(given: Any, name: str) -> date | None:
 
 def _spec(named: Mapping[str, Any], folder: Path, settings: Settings, first: date | None, last: date | None) -> BacktestSpec:
     changes = {name.removeprefix("mandate."): value for name, value in named.items() if name.startswith("mandate.")}
-    if named["fills"] not in list(Fill):
+    if named["fills"] not in [MANDATES, *Fill]:
         raise InputRejected(Code.SETTING_INVALID, f"A fill is 'open' or 'close', not {named['fills']!r}.")
+    mandate = named_mandate(settings, named["mandates"], changes)
     return BacktestSpec(
-        mandate=named_mandate(settings, named["mandates"], changes),
+        mandate=mandate,
         signal=None if named["signals"] == META_MODEL else folder / named["signals"],
         first=first,
         last=last,
         costs=named["costs"],
-        fill=Fill(named["fills"]),
+        fill=Fill(mandate.fill if named["fills"] == MANDATES else named["fills"]),
         deaths_percent=float(named["deaths_percent"]),
         seed=named["seeds"],
     )

@@ -6,6 +6,7 @@ same identity means the same numbers, on any machine. It is the name under which
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
@@ -21,7 +22,7 @@ from service.settings import Settings, load_mandate, load_terms
 
 PERCENT = 0.01
 SETTINGS_READ = ("market", "universe", "metamodel")
-"""Tables of the settings that a decision depends on; of ``fund`` only the weeks of the risk model."""
+"""Tables of the settings that a decision depends on; of ``fund`` only what the risk model is."""
 
 
 class Fill(StrEnum):
@@ -88,7 +89,7 @@ class BacktestSpec:
         """Return the spec as JSON values; the signal by its name alone, since a path says nothing on another machine."""
         return {
             "source": self.source,
-            "mandate": asdict(self.mandate) | {"relaxation": list(self.mandate.relaxation)},
+            "mandate": {name: _plain(value) for name, value in asdict(self.mandate).items()},
             "first": None if self.first is None else self.first.isoformat(),
             "last": None if self.last is None else self.last.isoformat(),
             "costs": self.costs,
@@ -96,6 +97,13 @@ class BacktestSpec:
             "deaths_percent": self.deaths_percent,
             "seed": self.seed,
         }
+
+
+def _plain(value: Any) -> Any:
+    """Return a mandate's figure as a JSON value; a limit that is none has no number there."""
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
 
 
 def named_mandate(settings: Settings, name: str | None = None, changes: Mapping[str, Any] | None = None) -> Mandate:
@@ -108,7 +116,7 @@ def settings_hash(settings: Settings) -> str:
     """Return the SHA-256 over the settings and terms that a decision reads."""
     terms = load_terms(settings.tournaments.signals.terms, settings.config_dir)
     told: dict[str, Any] = {name: asdict(getattr(settings, name)) for name in SETTINGS_READ}
-    told |= {"risk_weeks": settings.fund.risk_weeks, "scoring": terms.as_dict()}
+    told |= {"risk_weeks": settings.fund.risk_weeks, "risk": asdict(settings.fund.risk), "scoring": terms.as_dict()}
     return _hash(told)
 
 

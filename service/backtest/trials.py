@@ -18,8 +18,8 @@ import numpy.typing as npt
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, InvariantBroken
 from market.arrays import FloatArray
+from portfolio.trials import deflated_sharpes
 from service.atomic import write_file
-from service.backtest.deflated import deflated_sharpes
 from service.home import Home
 
 FORMAT = 1
@@ -108,7 +108,8 @@ class Trials:
         returns = self._returns([trial.id for trial in together])
         if returns.shape[1] < SESSIONS_MIN:
             return dict.fromkeys((trial.id for trial in trials), None)
-        values = dict(zip((t.id for t in together), deflated_sharpes(returns).tolist(), strict=True))
+        judged = [one.probability for one in deflated_sharpes(returns)]
+        values = dict(zip((t.id for t in together), judged, strict=True))
         return {trial.id: values[trial.id] if np.isfinite(values[trial.id]) else None for trial in trials}
 
     def _returns(self, identities: Sequence[str]) -> FloatArray:

@@ -134,7 +134,6 @@ class _Path:
             if due is None and not self.records:
                 continue  # nothing was ever asked for: the capital lies still
             first, second = stretch.overnight[at], stretch.intraday[at]
-            total = (1.0 + first) * (1.0 + second) - 1.0
             gone = (stretch.gone_row >= 0) & (stretch.gone_row <= row)
             self.book, record = step(
                 self.book,
@@ -149,7 +148,7 @@ class _Path:
             )
             if due is not None:
                 self.pending = None
-            self._write_down(stretch.sessions[at], record, total, stretch.traded[at])
+            self._write_down(stretch.sessions[at], record, (1.0 + first) * (1.0 + second) - 1.0, stretch.traded[at])
 
     def _write_down(self, session: np.datetime64, record: DayRecord, total: FloatArray, traded: FloatArray) -> None:
         self.sessions.append(session)
@@ -279,8 +278,8 @@ def _beyond(mandate: Mandate, kinds: Sequence[str], exposures: FloatArray) -> di
     """Return the kinds of factors whose exposure lies outside the mandate's band, with the largest excess."""
     bands: dict[str, Any] = {name: getattr(mandate, f"{name}_band") for name in ("beta", "sector", "country", "style")}
     found: dict[str, float] = {}
-    for kind, value in zip(kinds, np.abs(exposures).tolist(), strict=True):
-        excess = value - bands.get(kind, np.inf)
+    for kind, value in zip(kinds, exposures.tolist(), strict=True):
+        excess = abs(value - (mandate.beta_target if kind == "beta" else 0.0)) - bands.get(kind, np.inf)
         if excess > BAND_TOLERANCE:
             found[kind] = max(excess, found.get(kind, 0.0))
     return found

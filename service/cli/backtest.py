@@ -11,6 +11,7 @@ from crowdalpha.errors import InputRejected
 from service.cli.options import HOME, HomeOption, JsonOption, parse_date
 
 if TYPE_CHECKING:
+    from portfolio.mandate import Mandate
     from service.backtest.finish import Workers
     from service.backtest.spec import Fill
 
@@ -26,7 +27,8 @@ MandateOption = Annotated[str | None, typer.Option("--mandate", metavar="NAME", 
 FromOption = Annotated[str | None, typer.Option("--from", metavar="DATE", help="First date of a decision.")]
 ToOption = Annotated[str | None, typer.Option("--to", metavar="DATE", help="Last date; nothing later is looked at.")]
 FillOption = Annotated[
-    str, typer.Option("--fill", metavar="open|close", help="Trade at the next session's open, or its close.")
+    str | None,
+    typer.Option("--fill", metavar="open|close", help="Where in the next session to trade; as the mandate says without."),
 ]
 DeathsOption = Annotated[
     float,
@@ -46,12 +48,13 @@ WorkersOption = Annotated[
 ]
 
 
-def _fill(text: str) -> "Fill":
+def _fill(text: str | None, mandate: "Mandate") -> "Fill":
+    """Return the fill that is asked for, or the mandate's own."""
     from service.backtest.spec import Fill
 
-    if text not in list(Fill):
+    if text is not None and text not in list(Fill):
         raise InputRejected(Code.REQUEST_INVALID, f"--fill is 'open' or 'close', not '{text[:40]}'.")
-    return Fill(text)
+    return Fill(text or mandate.fill)
 
 
 def _workers(executor: str, scheduler: str | None, count: int | None) -> "Workers":
@@ -76,7 +79,7 @@ def run(
     first: FromOption = None,
     last: ToOption = None,
     no_costs: Annotated[bool, typer.Option("--no-costs", help="Trading and holding cost nothing.")] = False,
-    fill: FillOption = "open",
+    fill: FillOption = None,
     deaths: DeathsOption = 0.0,
     seed: DeathSeedOption = 0,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write the tear sheet there.")] = None,
@@ -101,13 +104,14 @@ def run(
     if html is not None and not html.parent.is_dir():
         raise InputRejected(Code.REQUEST_INVALID, f"There is no folder for the page '{html}'.")
     with open_platform(home) as platform, ConsoleProgress() as progress:
+        under = named_mandate(platform.settings, mandate)
         spec = BacktestSpec(
-            mandate=named_mandate(platform.settings, mandate),
+            mandate=under,
             signal=signal,
             first=_date(first, "--from"),
             last=_date(last, "--to"),
             costs=not no_costs,
-            fill=_fill(fill),
+            fill=_fill(fill, under),
             deaths_percent=deaths,
             seed=seed,
         )
@@ -162,7 +166,7 @@ def capacity(
     mandate: MandateOption = None,
     first: FromOption = None,
     last: ToOption = None,
-    fill: FillOption = "open",
+    fill: FillOption = None,
     aum: Annotated[
         list[float] | None, typer.Option("--aum", metavar="MONEY", help="A size of the fund, ascending; may be repeated.")
     ] = None,
@@ -185,12 +189,13 @@ def capacity(
 
     where = _workers(executor, scheduler, workers)
     with open_platform(home) as platform, ConsoleProgress() as progress:
+        under = named_mandate(platform.settings, mandate)
         spec = BacktestSpec(
-            mandate=named_mandate(platform.settings, mandate),
+            mandate=under,
             signal=signal,
             first=_date(first, "--from"),
             last=_date(last, "--to"),
-            fill=_fill(fill),
+            fill=_fill(fill, under),
         )
         found = run_capacity(platform, spec, aum or AUMS, where, progress)
     if as_json:

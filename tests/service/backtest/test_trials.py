@@ -12,7 +12,7 @@ import pytest
 
 from crowdalpha.errors import InputRejected, InvariantBroken
 from market.deaths import SYNTHETIC_DEATHS
-from service.backtest.deflated import deflated_sharpes
+from portfolio.trials import deflated_sharpes
 from service.backtest.outcome import tearsheet
 from service.backtest.spec import BacktestSpec, Fill, named_mandate, trial_id
 from service.workflows.backtest import Backtest, BacktestRoom, run_backtest
@@ -111,7 +111,7 @@ def test_the_deflated_ratio_counts_every_trial_on_the_prices(home: Room, room: B
         )
     expected = deflated_sharpes(np.vstack(rows))
     place = [t.id for t in trials].index(found.trial.id)
-    assert room.trials.deflated([found.trial])[found.trial.id] == pytest.approx(expected[place], rel=1e-12)
+    assert room.trials.deflated([found.trial])[found.trial.id] == pytest.approx(expected[place].probability, rel=1e-12)
 
 
 def test_the_tear_sheet_says_what_was_walked(home: Room, found: Backtest) -> None:

@@ -1,10 +1,9 @@
 """A walk keeps the order of time and decides what the fund would. Method: the same decisions are lived through again by plain
-loops over the whole panel, a rebalance is asked for the first book, and sources are made up where their words matter."""
+loops over the whole panel, the first book is made again from its parts, and sources are made up where their words matter."""
 
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,19 +11,20 @@ import pytest
 
 from crowdalpha.errors import InputRejected
 from market.calendars import to_instant
+from market.ranks import tie_kept_rank
 from market.synthetic import SyntheticSpec, generate_market
 from portfolio.book import BookState, Liquidity, TradingCosts, costs_of
+from portfolio.ladder import solve
 from portfolio.simulate import backtest
 from service.backtest.evenings import Evenings, Stretch
 from service.backtest.sources import HistorySource, Moment, Opinion, spaced
 from service.backtest.spec import BacktestSpec, Fill, named_mandate
 from service.backtest.walk import Walk, _Path, walk
-from service.ownership import ScoreParts
-from service.workflows.rebalance import _decide
+from service.decide import decision_market, decision_problem
 from signals.findings import FindingList
 from signals.history import read_history
+from signals.metamodel import build_meta_model
 from tests.builders.backtests import WIDE, desk_on, eventful_panel, history_csv, small_settings
-from tests.leakage.published import _Kept
 
 LAST = date(2016, 4, 15)
 
@@ -124,25 +124,29 @@ def test_costs_are_charged_once_and_can_be_off() -> None:
     assert not any(values.any() for values in off.costs.values())
 
 
-def test_a_walk_decides_what_a_rebalance_would() -> None:
-    """From cash, with a universe that nobody has left: the first book equals that of the rebalance's own decision."""
+def test_the_first_book_is_what_the_mandate_makes_of_the_score() -> None:
+    """From cash, with a universe that nobody has left: problem and solution are made here, of the universe alone."""
     settings = small_settings().with_overrides({"universe.size": 100})
     calm = generate_market(SyntheticSpec(seed=5, n_assets=60, start=date(2015, 1, 2), end=date(2016, 3, 31)))
-    desk = desk_on(calm, settings)
+    desk, mandate = desk_on(calm, settings), named_mandate(settings)
     evenings = Evenings(desk, 20, 2)
     source = HistorySource(evenings, read_history([history_csv(desk)]), FindingList())
-    found = walk(evenings, source, BacktestSpec(named_mandate(settings), last=date(2016, 2, 5))).decisions[0]
+    found = walk(evenings, source, BacktestSpec(mandate, last=date(2016, 2, 5))).decisions[0]
     moment = source.moments(5)[0]
-    opinion, view = source.opinion(moment), desk.view(moment.instant)
-    assert opinion is not None
-    assert np.array_equal(evenings.evening(moment.instant).market.positions, opinion.positions), "nobody has left"
-    ids = calm.assets.asset_ids[opinion.positions]
-    platform: Any = SimpleNamespace(settings=settings, desk=desk, blobs=_Kept())
-    book = BookState.opening(ids, named_mandate(settings).aum)
-    whole, nobody = np.ones(len(ids), dtype=bool), ScoreParts((), (), np.zeros((0, len(ids))))
-    decided = _decide(platform, view, ids, opinion.positions, opinion.score, whole, [], book, nobody)
+    view = desk.view(moment.instant)
+    members = desk.universe(view).members
+    assert np.array_equal(evenings.evening(moment.instant).market.positions, members), "nobody has left"
+    codes = {ticker: place for place, ticker in enumerate(source.history.labels)}
+    said = dict(zip(*source.history.era(moment.place), strict=True))
+    values = np.array([said[codes[ticker]] for ticker in view.assets.tickers[members]])
+    score = build_meta_model(tie_kept_rank(values)[None, :], np.ones(1), desk.exposures(view, members).values).neutral
+    whole = np.ones(len(members), dtype=bool)
+    problem = decision_problem(
+        mandate, decision_market(desk, view, members), score, np.zeros(len(members)), equity=mandate.aum,
+        ic=mandate.information_coefficient, in_universe=whole, horizon_sessions=20,
+    )  # fmt: skip
     weights = np.zeros(len(calm.assets))
-    weights[opinion.positions] = decided.weights
+    weights[members] = solve(problem).weights
     assert np.array_equal(weights[found.positions], found.weights)
     assert np.count_nonzero(weights) == len(found.weights)
 
