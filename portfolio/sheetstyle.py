@@ -23,9 +23,9 @@ header{margin-bottom:20px}
 .banners li{padding:9px 14px;border-left:4px solid;border-radius:4px;font-size:14px}
 .banners .grave{color:var(--grave);background:var(--graveback)}
 .banners .remark{color:var(--remark);background:var(--remarkback)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(136px,1fr));gap:12px;margin:0 0 20px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(116px,1fr));gap:12px;margin:0 0 20px}
 .tiles div,figure,section:not(.charts){background:var(--card);border:1px solid var(--rule);border-radius:8px}
-.tiles div{padding:12px 14px;display:flex;flex-direction:column;justify-content:space-between}
+.tiles div{padding:12px;display:flex;flex-direction:column;justify-content:space-between}
 dt{font-size:13px;color:var(--soft)}
 dd{margin:2px 0 0;font-size:22px;font-weight:600;line-height:1.25}
 dd small{display:block;font-size:13px;font-weight:400;color:var(--soft)}

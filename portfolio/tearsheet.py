@@ -203,7 +203,7 @@ def _tiles(data: TearSheetData, f: _Figures) -> str:
             f"{percent(f.total_costs.sum() / mean_equity / years)} costs a year",
         ),
         ("Volatility", percent(f.net.annual_volatility), "a year"),
-        ("Sharpe ratio", number(f.net.sharpe), f"± {number(f.net.sharpe_error)}"),
+        ("Sharpe ratio", number(f.net.sharpe), f"± {number(f.net.sharpe_error)}{_deflated(data)}"),
         ("Drawdown", percent(f.net.max_drawdown), f"longest {f.net.drawdown_sessions_max} sessions"),
         ("Hit rate", percent(f.net.hit_rate), "of sessions that moved"),
         ("Turnover", f"{number(data.turnover.sum() / years, 1)} ×", "of equity a year"),
@@ -211,10 +211,11 @@ def _tiles(data: TearSheetData, f: _Figures) -> str:
     if data.market_returns is not None:
         beta = beta_with_error(f.returns, data.market_returns)
         tiles.append(("Market beta", number(beta.beta, 3), f"± {number(beta.error, 3)}"))
-    if data.deflated is not None:
-        tried = f"{data.deflated.trials} tried, {data.deflated.clusters} of their own"
-        tiles.append(("Deflated Sharpe", percent(data.deflated.probability), tried))
     return render_tiles(tiles)
+
+
+def _deflated(data: TearSheetData) -> str:
+    return "" if data.deflated is None else f", deflated {percent(data.deflated.probability)}"
 
 
 def _charts(data: TearSheetData, f: _Figures) -> list[Chart]:
@@ -349,10 +350,13 @@ def _statistics(data: TearSheetData, f: _Figures) -> str:
     ):
         net, gross = form(getattr(f.net, attribute)), form(getattr(f.gross, attribute))
         rows.append((name, net, gross))
+    note = ""
     if data.deflated is not None:
-        rows.append(("Best ratio that luck would show", number(data.deflated.threshold), "–"))
-        rows.append(("Deflated Sharpe ratio", percent(data.deflated.probability), "–"))
-    result = Table("Statistics", ("", "After costs", "Before costs"), rows)
+        d = data.deflated
+        rows.append(("Best ratio that luck would show", number(d.threshold), "–"))
+        rows.append(("Deflated Sharpe ratio", percent(d.probability), "–"))
+        note = f"{d.trials} tried on this history, {d.clusters} of their own: luck would show the best of these."
+    result = Table("Statistics", ("", "After costs", "Before costs"), rows, note)
     spent = [
         (kind, number(float(v.sum()), 0), percent(float(v.sum()) / data.initial_equity, 2)) for kind, v in data.costs.items()
     ]
