@@ -18,7 +18,7 @@ from crowdalpha import __version__
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from portfolio.mandate import Mandate, mandate_from_mapping
-from service.settings import Settings, load_mandate, load_terms
+from service.settings import Settings, lines_of, load_mandate, load_terms
 
 PERCENT = 0.01
 SETTINGS_READ = ("market", "universe", "metamodel")
@@ -107,9 +107,11 @@ def _plain(value: Any) -> Any:
 
 
 def named_mandate(settings: Settings, name: str | None = None, changes: Mapping[str, Any] | None = None) -> Mandate:
-    """Return the mandate ``name``, or the settings' own, with some keys changed; strictly read."""
+    """Return the mandate ``name``, or the settings' own, with some keys changed; strictly read, refusals name the file's line."""
     values, source = load_mandate(name or settings.fund.mandate, settings.config_dir)
-    return mandate_from_mapping(values | dict(changes or {}), source)
+    changed = dict(changes or {})
+    lines = {key: line for key, line in lines_of(source).items() if key not in changed}
+    return mandate_from_mapping(values | changed, source, lines)
 
 
 def settings_hash(settings: Settings) -> str:

@@ -122,7 +122,7 @@ def print_detail(title: str, detail: Mapping[str, Any]) -> None:
 
 
 def print_book(title: str, asset_ids: Any, weights: Any, evidence: Mapping[str, Any]) -> None:
-    """Print a decided book: its sums, its largest positions on both sides, and what the solver's verdict rests on.
+    """Print a decided book: its sums, its largest positions on both sides, the solver's verdict, and which limits hold it back.
 
     Parameters
     ----------
@@ -143,6 +143,8 @@ def print_book(title: str, asset_ids: Any, weights: Any, evidence: Mapping[str, 
     }
     figures |= {name: value for name, value in evidence.items() if not isinstance(value, list | tuple | Mapping)}
     print_figures(title, figures)
+    for sentence in evidence.get("limits_told", ()):
+        console().print(Text(f"  {sentence}"), soft_wrap=True)
 
 
 def cell(value: Any) -> str:

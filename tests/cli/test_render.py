@@ -119,12 +119,15 @@ def test_lists_and_details(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_book_is_shown_by_its_largest_positions(capsys: pytest.CaptureFixture[str]) -> None:
     weights = np.array([0.02, -0.01, 0.0, 0.015, -0.03, 0.005])
-    print_book("book", np.array(list("ABCDEF")), weights, {"status": "optimal", "rungs": [1, 2]})
+    print_book(
+        "book", np.array(list("ABCDEF")), weights, {"status": "optimal", "rungs": [1, 2], "limits_told": ["turnover binds"]}
+    )
     out = capsys.readouterr().out
     assert "A 0.02, D 0.015, F 0.005" in out
     assert "E -0.03, B -0.01" in out
     assert "0.08" in out
     assert "rungs" not in out
+    assert out.count("turnover binds") == 1
 
 
 @pytest.mark.parametrize(
