@@ -4,7 +4,6 @@ No database: stakes, verdicts and money are no function of prices alone, and a w
 ``tests/season/test_no_future.py``.
 """
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +18,10 @@ from market.neutralizers import neutralizers_of, sample_weights
 from market.panel import PanelView, PointInTimePanel
 from market.targets import forward_returns, neutral_target
 from market.windows import last_base_row
-from portfolio.book import BookState
+from portfolio.alpha import shrunk_ic
+from portfolio.ladder import solve
+from service.backtest.spec import named_mandate
+from service.decide import decision_market, decision_problem
 from service.desk import MarketDesk, week_end_rows
 from service.home import Home
 from service.replay.crowd import roster
@@ -28,7 +30,6 @@ from service.replay.providers.window import StrategyInput, round_window
 from service.replay.uploads import classic_uploads, member_rng, signals_uploads, unit_values
 from service.settings import Settings, load_settings, load_terms
 from service.workflows.publish_history import history_era
-from service.workflows.rebalance import _decide
 from signals.classic.dataset import live_era, to_table
 from signals.classic.targets import HORIZONS
 from signals.metamodel import build_meta_model
@@ -37,13 +38,6 @@ SECRET = b"a secret of the tests"
 EQUITY = 1e7
 ERAS = 5
 """One more than a ridge needs to learn from."""
-
-
-class _Kept:
-    """Files by their hash, kept nowhere."""
-
-    def put_array(self, array: np.ndarray) -> str:
-        return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 def small_house(overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -81,7 +75,7 @@ class Published:
         }
 
     def _platform(self) -> Any:
-        return SimpleNamespace(settings=self.settings, desk=self.desk, classic_secret=SECRET, blobs=_Kept())
+        return SimpleNamespace(settings=self.settings, desk=self.desk, classic_secret=SECRET)
 
     def _targets(self, view: PanelView) -> dict[str, Any]:
         """Scores of a round mature day by day: the newest base session has one session of its window, the oldest all."""
@@ -124,12 +118,21 @@ class Published:
             "signals_files": signals_uploads(crowd, view, members, asset_ids.tolist(), key, self.seed),
             "classic_files": classic_uploads(crowd, live, archive, RoundKey(Tournament.CLASSIC, 7), self.seed),
             "meta_model": meta_model,
-            "fund": self._book(view, members, asset_ids, meta_model.neutral),
+            "fund": self._book(view, members, meta_model.neutral),
         }
 
-    def _book(self, view: PanelView, members: np.ndarray, asset_ids: np.ndarray, score: np.ndarray) -> Any:
+    def _book(self, view: PanelView, members: np.ndarray, score: np.ndarray) -> Any:
         """Risk model, alpha, problem and weights, as a rebalance decides them on a book that holds every second member."""
-        held = np.where(np.arange(len(members)) % 2 == 0, EQUITY / len(members), 0.0)
-        book = BookState(asset_ids, held, EQUITY - held.sum())
-        inside = np.ones(len(members), dtype=bool)
-        return _decide(self._platform(), view, asset_ids, members, score, inside, [0.03, 0.01, 0.02], book)
+        mandate, market = named_mandate(self.settings), decision_market(self.desk, view, members)
+        problem = decision_problem(
+            mandate,
+            market,
+            score,
+            np.where(np.arange(len(members)) % 2 == 0, 1.0 / len(members), 0.0),
+            equity=EQUITY,
+            ic=shrunk_ic([0.03, 0.01, 0.02], mandate.information_coefficient, mandate.ic_prior_rounds),
+            in_universe=np.ones(len(members), dtype=bool),
+            horizon_sessions=20,
+        )
+        solution = solve(problem)
+        return market.model, problem, solution.weights, solution.status
