@@ -59,6 +59,9 @@ COMMANDS = {
     "fund reconcile",
     "fund halt",
     "fund resume",
+    "backtest run",
+    "backtest sweep",
+    "backtest capacity",
 }
 
 Run = Callable[..., tuple[int, str, str]]
