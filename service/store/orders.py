@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, or_, select, update
 
 from service.store.records import FillRecord, OrderRecord
 from service.store.schema import orders, paper_orders
@@ -124,6 +124,9 @@ def put_paper_fills(connection: Connection, fills: Mapping[str, tuple[str, FillR
 
 
 def _put_fills(connection: Connection, table: Table, fills: Mapping[str, tuple[str, FillRecord]]) -> None:
-    for order_id, (state, fill) in sorted(fills.items()):
-        chosen = (table.c.client_order_id == order_id) & table.c.state.in_(OPEN_STATES)
-        connection.execute(update(table).where(chosen).values(state=state, fill=asdict(fill)))
+    rows = [{"order_id": key, "told": state, "what": asdict(fill)} for key, (state, fill) in sorted(fills.items())]
+    # Many rows in one call take no list of a length of its own, as `in_` has.
+    still_open = or_(*(table.c.state == state for state in OPEN_STATES))
+    chosen = (table.c.client_order_id == bindparam("order_id")) & still_open
+    if rows:
+        connection.execute(update(table).where(chosen).values(state=bindparam("told"), fill=bindparam("what")), rows)
