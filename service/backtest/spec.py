@@ -107,7 +107,7 @@ def _plain(value: Any) -> Any:
 
 
 def named_mandate(settings: Settings, name: str | None = None, changes: Mapping[str, Any] | None = None) -> Mandate:
-    """Return the mandate ``name``, or the settings' own, with some keys changed; strictly read, with lines in what is refused."""
+    """Return the mandate ``name``, or the settings' own, with some keys changed; what is refused is told with its line."""
     values, source = load_mandate(name or settings.fund.mandate, settings.config_dir)
     changed = dict(changes or {})
     lines = {key: line for key, line in lines_of(source).items() if key not in changed}
