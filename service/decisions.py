@@ -59,10 +59,14 @@ def load_fund_mandate(platform: Platform) -> Mandate:
         MANDATE_INVALID, naming file, line and key; also for a fill at the close, which the live fund does not do.
     """
     values, source = load_mandate(platform.settings.fund.mandate, platform.settings.config_dir)
-    lines = lines_of(source)
-    mandate = mandate_from_mapping(values, source, lines)
+    try:
+        mandate = mandate_from_mapping(values, source)
+    except InputRejected:
+        # Finding lines costs more than reading the file: it is done for whoever has to mend it.
+        mandate = mandate_from_mapping(values, source, lines_of(source))
     if mandate.fill != "open":
-        what = f"{source}, line {lines['fill']}: the fund trades at the open; fill = {mandate.fill!r} is for backtests only."
+        line = lines_of(source)["fill"]
+        what = f"{source}, line {line}: the fund trades at the open; fill = {mandate.fill!r} is for backtests only."
         raise InputRejected(Code.MANDATE_INVALID, what)
     return mandate
 

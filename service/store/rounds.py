@@ -114,3 +114,10 @@ def artifacts(connection: Connection, key: RoundKey) -> dict[str, str]:
     table = round_artifacts
     rows = connection.execute(select(table.c.name, table.c.sha256).where(of_round(table, key)))
     return dict(sorted((row.name, row.sha256) for row in rows))
+
+
+def artifacts_named(connection: Connection, name: str) -> dict[RoundKey, str]:
+    """Return the hash of the file ``name`` of every round that has one."""
+    table = round_artifacts
+    rows = connection.execute(select(table.c.tournament, table.c.number, table.c.sha256).where(table.c.name == name))
+    return {RoundKey(Tournament(row.tournament), row.number): row.sha256 for row in rows}

@@ -118,9 +118,9 @@ def fund_view(platform: Platform, connection: Connection, sources: Sequence[Roun
 
 def record_of_scores(platform: Platform, connection: Connection, by: datetime | None = None) -> list[float]:
     """Return the meta-models' own final scores of all rounds resolved by then, or by now; oldest first in each tournament."""
-    values = []
+    values, files = [], rounds.artifacts_named(connection, "metascore")
     for record in rounds.list_rounds(connection, None, (RoundState.RESOLVED,)):
-        sha = rounds.artifacts(connection, record.key).get("metascore")
+        sha = files.get(record.key)
         due = by is None or (record.resolved_at is not None and record.resolved_at <= by)
         if sha is not None and due:
             values.append(json.loads(platform.blobs.get(sha))["metamodel_corr_ppb"] / PPB)
@@ -145,9 +145,10 @@ def past_scores(
         Their ``corr``.
     """
     by_session: dict[date, dict[tuple[Tournament, str], float]] = {}
+    files = rounds.artifacts_named(connection, "metascore")
     for tournament in dict.fromkeys(t for t, _ in wanted):
         for record in rounds.list_rounds(connection, tournament, (RoundState.RESOLVED,)):
-            sha = rounds.artifacts(connection, record.key).get("metascore")
+            sha = files.get(record.key)
             if sha is None or record.resolved_at is None or record.resolved_at > now:
                 continue
             for variant, ppb in json.loads(blobs.get(sha)).get("corr_ppb_by_variant", {}).items():

@@ -167,6 +167,8 @@ def test_artifacts(store):
             rounds.set_artifact(connection, key, name, sha)
     with store.read() as connection:
         assert rounds.artifacts(connection, key) == {"exposures": "2" * 64, "universe": "3" * 64}
+        assert rounds.artifacts_named(connection, "universe")[key] == "3" * 64
+        assert rounds.artifacts_named(connection, "nothing") == {}
     with pytest.raises(IntegrityError), store.write() as connection:
         rounds.set_artifact(connection, RoundKey(Tournament.CLASSIC, 1), "universe", "1" * 64)
 
