@@ -38,6 +38,8 @@ NAMING_CONVENTION = {
 metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 OCCURRENCE_STATES = ("planned", "running", "failed", "done")
+RELEASE_STATES = ("pending", "released", "cancelled")
+CORRECTION_STATES = ("proposed", "posted", "withdrawn")
 ORDER_STATES = ("new", "sent", "filled", "partial", "unfilled", "cancelled")
 
 APPEND_ONLY = ("transfers", "entries", "audit")
@@ -148,8 +150,70 @@ at_risk = Table(
     Column("stake_atoms", Amount, nullable=False),
     Column("at_risk_atoms", Amount, nullable=False),
     Column("reserved_atoms", Amount, nullable=False),
+    Column("pays_wallet", Boolean),
+    Column("chosen_ppb", CanonicalJson),
     _of_known_round(),
     Index(None, "model_id"),
+)
+
+# What a provider has said about a model's stake; a model without a row compounds, with the terms' own multipliers.
+stake_plans = Table(
+    "stake_plans",
+    metadata,
+    _model_column(),
+    Column("mode", Text, nullable=False),
+    Column("fixed_atoms", Amount),
+    Column("chosen_ppb", CanonicalJson),
+    Column("changed_at", UtcInstant, nullable=False),
+)
+
+stake_pools = Table(
+    "stake_pools",
+    metadata,
+    Column("provider_id", Text, ForeignKey("providers.id"), primary_key=True),
+    Column("weights_ppb", CanonicalJson, nullable=False),
+    Column("changed_at", UtcInstant, nullable=False),
+)
+
+stake_releases = Table(
+    "stake_releases",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _model_column(primary=False),
+    Column("requested_at", UtcInstant, nullable=False),
+    Column("amount_atoms", Amount, nullable=False),
+    Column("burned_atoms", Amount, nullable=False),
+    Column("rounds", CanonicalJson, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("ended_at", UtcInstant),
+    CheckConstraint(column("state").in_(RELEASE_STATES), name="state"),
+    Index(None, "model_id", "state"),
+)
+
+# Models that a close left out of the stakes although they had one, and by which gate of the terms.
+gated = Table(
+    "gated",
+    metadata,
+    *_round_columns(),
+    _model_column(),
+    Column("code", Text, nullable=False),
+    Column("value", Measure),
+    _of_known_round(),
+)
+
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("transfer_id", Text, ForeignKey("transfers.id"), nullable=False, index=True),
+    Column("reason", Text, nullable=False),
+    Column("entries", CanonicalJson, nullable=False),
+    Column("proposed_by", Text, nullable=False),
+    Column("proposed_at", UtcInstant, nullable=False),
+    Column("approved_by", Text),
+    Column("approved_at", UtcInstant),
+    Column("state", Text, nullable=False),
+    CheckConstraint(column("state").in_(CORRECTION_STATES), name="state"),
 )
 
 transfers = Table(
