@@ -1,4 +1,4 @@
-"""Add how a stake is kept (mode, chosen multipliers, pool), what is on its way out of it, gates, and corrections of the ledger."""
+"""Add how a stake is kept, what is on its way out of it, gates, and corrections of the ledger."""
 
 import sqlalchemy as sa
 from alembic import op
