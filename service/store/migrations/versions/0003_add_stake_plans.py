@@ -100,6 +100,6 @@ def _create_corrections() -> None:
 def downgrade() -> None:
     for table in ("corrections", "gated", "stake_releases", "stake_pools", "stake_plans"):
         op.drop_table(table)
-    with op.batch_alter_table("at_risk") as table:
-        table.drop_column("chosen_ppb")
-        table.drop_column("pays_wallet")
+    with op.batch_alter_table("at_risk") as at_risk:
+        at_risk.drop_column("chosen_ppb")
+        at_risk.drop_column("pays_wallet")
