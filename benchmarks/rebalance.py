@@ -56,7 +56,7 @@ def naive(assets: int, solver: str | None) -> dict[str, Any]:
     """Solve the textbook statement with ``solver``, or with what cvxpy picks."""
     import numpy as np
 
-    from portfolio.convex import covariance_root
+    from portfolio.scaled import covariance_root
 
     cp: Any = import_module("cvxpy")
     p = _problem(assets)

@@ -30,8 +30,8 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import BoolArray, FloatArray
 from portfolio.aversion import CLOSE_ENOUGH
-from portfolio.convex import covariance_root
 from portfolio.problem import RebalanceProblem, live_part, volatility
+from portfolio.scaled import covariance_root
 
 AT_WEIGHT = 1e-6
 """A weight that close to a bound, to w0 or to zero is there. Solvers leave 1e-11 as a rule, and 3e-7 was seen where a kink

@@ -6,10 +6,12 @@ The statement keeps everything that couples assets in few rows, which is what ma
 
 1. one variable ``e = B'w`` serves the risk term ‖L'e‖² and the bands, so the dense block stands once; dummies enter as a
    sparse matrix apart from the dense styles;
-2. one ``s ≥ |w|`` serves the gross limit and the borrow fee (short = (s − w)/2); one ``r ≥ |w − w0|`` serves turnover, spread
-   and impact;
-3. weights are counted in units of gross/n and the objective is divided by its largest term, so that numbers are O(1);
-4. sums and bands are tightened by a hair, so that the solver's own tolerance stays inside the limits.
+2. ``short ≥ max(−w, 0)`` serves the fee, the limit on shorts and gross, as |w| = w + 2 short; ``sold ≥ max(w0 − w, 0)`` serves
+   turnover, spread and impact likewise: one row a name where |·| takes two;
+3. its numbers, made O(1) by :mod:`portfolio.scaled`, stand in it as constants when a shape is met for the first time, and
+   as parameters from the second time on: cvxpy compiles that statement once, and each later problem of the shape only fills in
+   its numbers (:class:`_Forms`). Both hand the solver the same arrays to the bit, and the solver starts afresh, so what was
+   asked before leaves no trace in an answer.
 
 Without impact it is a quadratic program. With the 3/2 power it is a power-cone program for Clarabel, which gave up on one real
 week in eight; or, for PIQP, a few quadratic programs in a row, each with r^1.5 replaced by its second-order expansion at the
@@ -17,32 +19,19 @@ trades of the one before. That is Newton's method on a separable convex term: it
 a pass gains less than :data:`GAIN_MIN`. Relaxed problems, where feasibility is at stake, get one pass.
 """
 
+import threading
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from market.arrays import FloatArray, IntArray
+from market.arrays import FloatArray
 from portfolio.evidence import ShadowPrices
-from portfolio.problem import RebalanceProblem, objective, widened
+from portfolio.problem import RebalanceProblem, objective
+from portfolio.scaled import CLARABEL, PIQP, TRADE_FLOOR, Scaled, Shape, covariance_root, expansion, scaled, shape_of
 
-PIQP = "PIQP"
-CLARABEL = "CLARABEL"
-SOLVERS = (PIQP, CLARABEL)
-
-TIGHTENING = {PIQP: 1e-8, CLARABEL: 1e-7}
-"""Relative tightening of limits on sums: a few times the violation that each solver was seen to leave."""
-SPARSE_BELOW = 0.34
-"""A factor column with a smaller share of non-zeros is passed as sparse."""
-PENALTY_FIRST = 1e2
-PENALTY_STEP = 10.0
-"""Price of one unit of relaxation in the scaled objective, times the step for each later kind: far above any limit's shadow
-price there (which is O(1)), and never so large that it drowns the objective in rounding."""
-PENALTY_SPAN = 1e4
-"""Most that the last kind's price is above the first one's: many kinds take smaller steps."""
-PINNED_WIDTH = 1e-11
-"""A name whose bounds are closer than a hundredth of the tightest tolerance has no choice left."""
 OPTIONS: dict[str, dict[str, Any]] = {
     PIQP: {"max_iter": 80, "iterative_refinement_always_enabled": True, "compute_timings": True},
     CLARABEL: {"max_iter": 120},
@@ -52,16 +41,20 @@ refinement PIQP lost its way in one week out of thirty once its regularization h
 PASSES_MAX = 7
 GAIN_MIN = 1e-6
 """Gain of a pass, relative to the expected return of the book, at which the expansion is as good as the power itself."""
-TRADE_TYPICAL = 4.0
-"""Trade at which the first pass expands, in turnover per asset: most names do not trade, and those that do trade more."""
-TRADE_FLOOR = 3e-4
-"""Part of it below which no expansion is made: the curvature of r^1.5 has no bound at zero."""
 FLOOR_STEP = 10.0
 """Factor by which the floor rises after a pass that did not converge, which now and then one does not."""
 CANDIDATES = frozenset({"optimal", "optimal_inaccurate"})
 """Statuses whose weights are looked at; those of a solver that ran out of iterations may be feasible, yet far from the best."""
-EIGENVALUE_CUT = 1e-14
-"""Part of the largest eigenvalue of F below which a direction carries no risk."""
+FORMS_KEPT = 4
+"""Shapes that are remembered: a problem, its relaxations, the second solver. The largest keep some ten megabytes each."""
+PARAMETERS_MAX = 30_000
+"""Numbers in the dense block up to which a statement is compiled: a thousand names and thirty styles. There a later week takes
+a fifth less than one stated anew; with 500 names and 20 factors, two fifths. With twice as many numbers compiling would take
+four times the memory (0.3 GB for a moment) and save a seventh."""
+NONNEGATIVE = frozenset({"spread", "borrow", "impact", "slope", "curve", "specific"})
+"""Parameters whose sign cvxpy's rules want to know."""
+EXPANSION = ("slope", "curve")
+"""Numbers that change within one answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,35 +75,6 @@ def _cvxpy() -> Any:
     return cvxpy
 
 
-def covariance_root(F: FloatArray) -> FloatArray:
-    """Return L, (k, rank), with LL' = F; eigenvalues that are negative by rounding count as zero."""
-    values, vectors = np.linalg.eigh((F + F.T) / 2)
-    keep = values > max(values[-1] * EIGENVALUE_CUT, 0.0) if values.size else np.zeros(0, dtype=bool)
-    root: FloatArray = vectors[:, keep] * np.sqrt(values[keep])
-    return root
-
-
-def _unit(p: RebalanceProblem) -> float:
-    """Return the weight that one unit of the scaled variables stands for."""
-    return p.gross_max / p.n if p.gross_max > 0 else 1.0
-
-
-def _money_scale(p: RebalanceProblem, unit: float) -> float:
-    """Return the factor that brings the objective to O(1): one over its largest natural term."""
-    gross = max(p.gross_max, np.finfo(np.float64).tiny)
-    spread_of_alpha = float(np.mean(np.abs(p.alpha - p.alpha.mean())))
-    factor_risk = float(np.trace(p.F)) / max(1, len(p.factor_kinds))
-    terms = (
-        spread_of_alpha * gross,
-        p.risk_aversion * float(np.mean(p.D)) * gross * unit,
-        p.risk_aversion * factor_risk * unit * unit,
-        float(np.mean(p.half_spread)) * gross,
-        float(np.mean(p.borrow)) * gross,
-    )
-    largest = max(terms)
-    return 1.0 / largest if largest > 0 else 1.0
-
-
 @dataclass(frozen=True, slots=True)
 class _Limit:
     """A constraint whose dual value is told: which limit, for which rows of it, and −1 for a lower bound."""
@@ -118,164 +82,175 @@ class _Limit:
     word: str
     constraint: Any
     sign: float = 1.0
-    rows: IntArray | None = None
+    rows: tuple[int, ...] | None = None
 
 
 class _Statement:
-    """The variables, constraints and objective of one cvxpy problem, built step by step."""
+    """The variables, constraints and objective of one cvxpy problem, over numbers that are parameters or constants."""
 
-    def __init__(self, p: RebalanceProblem, solver: str, elastic: tuple[str, ...]) -> None:
+    def __init__(self, shape: Shape, given: Mapping[str, Any]) -> None:
         cp = _cvxpy()
 
-        self.p, self.solver, self.elastic = p, solver, elastic
-        self.unit = _unit(p)
-        self.money = _money_scale(p, self.unit)
-        self.tight = TIGHTENING[solver]
-        self.x, self.s, self.r = cp.Variable(p.n), cp.Variable(p.n), cp.Variable(p.n)
-        self.e = cp.Variable(len(p.factor_kinds))
+        self.shape, self.given, self.solver = shape, given, shape.solver
+        self.x, self.e = cp.Variable(shape.n), cp.Variable(shape.factors)
+        self.short, self.sold = cp.Variable(shape.n, bounds=[0, None]), cp.Variable(shape.n, bounds=[0, None])
         self.constraints: list[Any] = []
         self.limits: list[_Limit] = []
         self.penalties: list[Any] = []
-        self.slope, self.curve = cp.Parameter(p.n, nonneg=True), cp.Parameter(p.n, nonneg=True)
+        self._add_sums(cp)
+        self._add_bounds()
+        self._add_exposures()
+        self.program = cp.Problem(cp.Maximize(self._objective(cp)), self.constraints)
 
-    def slack(self, kind: str, size: int = 1) -> Any:
+    def _slack(self, kind: str, size: int = 1) -> Any:
         """Return a relaxation of ``kind``, from 0 to its room, priced by its place in the order; 0 when it does not give."""
-        if kind not in self.elastic:
+        if kind not in self.shape.elastic:
             return 0.0
         cp = _cvxpy()
         variable = cp.Variable(size, nonneg=True)
-        room = self.p.room.get(kind, np.inf)
-        if np.isfinite(room) and kind != "position":
-            self.constraints.append(variable <= room * (1 - self.tight) / self.unit)
-        step = min(PENALTY_STEP, PENALTY_SPAN ** (1 / max(1, len(self.elastic) - 1)))
-        # One unit of slack is one unit of gross, so that the price does not depend on how weights are counted.
-        price = PENALTY_FIRST * step ** self.elastic.index(kind) * self.unit / max(self.p.gross_max, self.unit)
-        self.penalties.append(price * cp.sum(variable))
+        if kind in self.shape.roomy:
+            self.constraints.append(variable <= self.given[f"room {kind}"])
+        self.penalties.append(self.given[f"price {kind}"] * cp.sum(variable))
         return variable
 
-    def limit(self, word: str, constraint: Any, sign: float = 1.0, rows: IntArray | None = None) -> None:
+    def _limit(self, word: str, constraint: Any, sign: float = 1.0, rows: tuple[int, ...] | None = None) -> None:
         """Add a constraint whose dual value will be asked for."""
         self.constraints.append(constraint)
         self.limits.append(_Limit(word, constraint, sign, rows))
 
-    def add_sums(self) -> None:
+    def _add_sums(self, cp: Any) -> None:
         """Add net, gross, shorts and turnover."""
-        cp = _cvxpy()
-
-        p, u, x, s, r = self.p, self.unit, self.x, self.s, self.r
-        held, part = p.w0 / u, (1 - self.tight) / u
-        net, middle = cp.sum(x), p.net_target / u
-        if p.net_band == 0.0 and "net" not in self.elastic:
-            self.limit("net", net == middle)
+        given, x, net = self.given, self.x, cp.sum(self.x)
+        if self.shape.has_net_value:
+            self._limit("net", net == given["net"])
         else:
-            slack = self.slack("net")
-            self.limit("net", net <= middle + p.net_band * part + slack)
-            self.limit("net", net >= middle - p.net_band * part - slack, -1.0)
-        self.constraints += [s >= x, s >= -x, r >= x - held, r >= held - x]
-        self.limit("gross", cp.sum(s) <= p.gross_max * part + self.slack("gross"))
-        self.limit("turnover", cp.sum(r) <= p.turnover_max * part + self.slack("turnover"))
-        if np.isfinite(p.short_max):
-            self.limit("short", cp.sum(s - x) / 2 <= p.short_max * part + self.slack("short"))
+            slack = self._slack("net")
+            self._limit("net", net <= given["net most"] + slack)
+            self._limit("net", net >= given["net least"] - slack, -1.0)
+        self.constraints += [self.short >= -x, self.sold >= given["held"] - x]
+        self._limit("gross", net + 2 * cp.sum(self.short) <= given["gross"] + self._slack("gross"))
+        self._limit("turnover", net + 2 * cp.sum(self.sold) <= given["turnover"] + self._slack("turnover"))
+        if self.shape.has_short_limit:
+            self._limit("short", cp.sum(self.short) <= given["short"] + self._slack("short"))
 
-    def add_bounds(self) -> None:
+    def _add_bounds(self) -> None:
         """Add the bounds of each name; where they give way, at a price up to the hard ones."""
-        p, u, x = self.p, self.unit, self.x
-        outer = widened(p, ("position",)) if "position" in self.elastic else p
-        # A name without room is an equality: two opposite bounds would leave an interior-point method no interior.
-        pinned = outer.position_upper - outer.position_lower <= PINNED_WIDTH
-        free, fixed = np.flatnonzero(~pinned), np.flatnonzero(pinned)
-        if free.size:
-            slack = self.slack("position", int(free.size))
-            self.limit("position", x[free] >= p.position_lower[free] / u - slack, -1.0, free)
-            self.limit("position", x[free] <= p.position_upper[free] / u + slack, 1.0, free)
-        if free.size and outer is not p:
-            self.constraints += [x[free] >= outer.position_lower[free] / u, x[free] <= outer.position_upper[free] / u]
-        if fixed.size:
-            self.constraints.append(x[fixed] == outer.position_lower[fixed] / u)
+        given, free, fixed = self.given, self.shape.free, self.shape.fixed
+        if free:
+            x, slack = self.x[list(free)], self._slack("position", len(free))
+            self._limit("position", x >= given["lower"] - slack, -1.0, free)
+            self._limit("position", x <= given["upper"] + slack, 1.0, free)
+            if "position" in self.shape.elastic:
+                self.constraints += [x >= given["lower hard"], x <= given["upper hard"]]
+        if fixed:
+            self.constraints.append(self.x[list(fixed)] == given["fixed"])
 
-    def add_exposures(self) -> None:
+    def _add_exposures(self) -> None:
         """Add e = B'w, sparse and dense columns apart, and the bands of each kind."""
         import scipy.sparse as sp
 
-        p, u = self.p, self.unit
-        share = np.count_nonzero(p.B, axis=0) / max(1, p.n)
-        for columns in (np.flatnonzero(share < SPARSE_BELOW), np.flatnonzero(share >= SPARSE_BELOW)):
-            if columns.size:
-                block = p.B[:, columns].T
-                matrix = sp.csr_matrix(block) if share[columns[0]] < SPARSE_BELOW else block
-                self.constraints.append(matrix @ self.x == self.e[columns])
-        for kind in dict.fromkeys(p.factor_kinds):
-            self._add_bands(kind, u)
-
-    def _add_bands(self, kind: str, u: float) -> None:
-        p = self.p
-        rows, lower, upper = p.exposure_rows(kind), p.exposure_lower, p.exposure_upper
-        equal = np.flatnonzero(rows & (lower == upper))
-        if kind in self.elastic:
-            equal = equal[:0]
-        if equal.size:
-            self.limit("exposure", self.e[equal] == lower[equal] / u, 1.0, equal)
-        inset = self.tight * np.where(np.isfinite(upper - lower), upper - lower, 1.0)
-        for bound, sign in ((upper, 1.0), (lower, -1.0)):
-            chosen = np.flatnonzero(rows & np.isfinite(bound))
-            chosen = chosen[~np.isin(chosen, equal)]
-            if chosen.size:
-                limit = (sign * bound[chosen] - inset[chosen]) / u
-                self.limit("exposure", sign * self.e[chosen] <= limit + self.slack(kind, int(chosen.size)), sign, chosen)
-
-    def prices(self) -> ShadowPrices:
-        """Return the dual values of the last answer per unit of weight or exposure, and per unit of the objective."""
-        sums = dict.fromkeys(("gross", "turnover", "short", "net"), 0.0)
-        position, exposure = np.zeros(self.p.n), np.zeros(len(self.p.factor_kinds))
-        for limit in self.limits:
-            if limit.constraint.dual_value is None:
-                continue
-            price = limit.sign * np.asarray(limit.constraint.dual_value, dtype=np.float64) / (self.money * self.unit)
-            if limit.rows is None:
-                sums[limit.word] += float(price.sum())
+        if self.shape.sparse:
+            self.constraints.append(sp.csr_array(self.shape.sparse_exposures) @ self.x == self.e[list(self.shape.sparse)])
+        if self.shape.dense:
+            self.constraints.append(self.given["styles"] @ self.x == self.e[list(self.shape.dense)])
+        for band in self.shape.bands:
+            exposure, bound = self.e[list(band.rows)], self.given[band.name]
+            if band.sign == 0:
+                self._limit("exposure", exposure == bound, 1.0, band.rows)
             else:
-                (exposure if limit.word == "exposure" else position)[limit.rows] += price
-        return ShadowPrices(**sums, position=position, exposure=exposure)
+                slack = self._slack(band.kind, len(band.rows))
+                self._limit("exposure", band.sign * exposure <= bound + slack, band.sign, band.rows)
 
-    def objective(self) -> Any:
-        """Return the scaled objective to be maximized."""
-        cp = _cvxpy()
-
-        p, u, g = self.p, self.unit, self.money
-        risk = p.risk_aversion * g * u * u
-        root = covariance_root(p.F) * np.sqrt(risk)
-        value = (p.alpha * (u * g)) @ self.x - cp.sum_squares(cp.multiply(np.sqrt(risk * p.D), self.x))
-        if root.shape[1]:
-            value -= cp.sum_squares(root.T @ self.e)
-        value -= (p.half_spread * (u * g)) @ self.r
-        if np.any(p.borrow > 0):
-            value -= (p.borrow * (u * g) / 2) @ (self.s - self.x)
-        if p.has_impact:
+    def _objective(self, cp: Any) -> Any:
+        """Return the scaled objective to be maximized, up to a constant."""
+        given, shape = self.given, self.shape
+        value = given["alpha"] @ self.x - cp.sum_squares(cp.multiply(given["specific"], self.x))
+        if shape.rank:
+            value -= cp.sum_squares(given["root"] @ self.e)
+        # held + |trade|: the constant does not matter, and a product of two parameters could not be compiled.
+        value -= given["spread"] @ (self.x + 2 * self.sold)
+        if shape.has_borrow:
+            value -= given["borrow"] @ self.short
+        if shape.costly:
             value -= self._impact(cp)
         for penalty in self.penalties:
             value -= penalty
         return value
 
     def _impact(self, cp: Any) -> Any:
-        if self.solver != PIQP and not self.elastic:
-            price = self.p.impact * self.unit**1.5 * self.money
-            costly = np.flatnonzero(price > 0)
+        trade = cp.Variable(self.shape.n)
+        self.constraints.append(trade == self.x + 2 * self.sold - self.given["held"])
+        if self.solver != PIQP and not self.shape.elastic:
             # Native power cones: the default, a pair of second-order cones for each asset, takes half as long again.
-            return price[costly] @ cp.power(self.r[costly], 1.5, approx=False)
-        self.expand(np.full(self.p.n, self.typical_trade))
-        return self.slope @ self.r + cp.sum_squares(cp.multiply(self.curve, self.r))
+            return self.given["impact"] @ cp.power(trade[list(self.shape.costly)], 1.5, approx=False)
+        return self.given["slope"] @ trade + cp.sum_squares(cp.multiply(self.given["curve"], trade))
 
     @property
-    def typical_trade(self) -> float:
-        """The trade, as a weight, at which impact is first expanded."""
-        return max(TRADE_TYPICAL * min(self.p.turnover_max, self.p.gross_max) / self.p.n, 1e-9)
+    def is_compiled(self) -> bool:
+        """Whether all numbers are parameters, so that cvxpy compiles it once."""
+        return all(isinstance(symbol, _cvxpy().Parameter) for symbol in self.given.values())
 
-    def expand(self, trades: FloatArray, floor: float = TRADE_FLOOR) -> None:
-        """Set the expansion of r^1.5 at ``trades`` ρ: ¾ρ^½ r + ⅜ρ^−½ r², up to a constant."""
-        rho = np.maximum(trades, floor * self.typical_trade)
-        price = self.p.impact * self.money
-        self.slope.value = 0.75 * price * np.sqrt(rho) * self.unit
-        self.curve.value = np.sqrt(0.375 * price / np.sqrt(rho)) * self.unit
+    def fill(self, numbers: Mapping[str, Any]) -> None:
+        """Give its parameters the values that ``numbers`` holds by their names."""
+        for name, value in numbers.items():
+            if isinstance(self.given[name], _cvxpy().Parameter):
+                self.given[name].value = value
+
+    def prices(self, scale: Scaled) -> ShadowPrices:
+        """Return the dual values of the last answer per unit of weight or exposure, and per unit of the objective."""
+        sums = dict.fromkeys(("gross", "turnover", "short", "net"), 0.0)
+        position, exposure = np.zeros(self.shape.n), np.zeros(self.shape.factors)
+        for limit in self.limits:
+            if limit.constraint.dual_value is None:
+                continue
+            price = limit.sign * np.asarray(limit.constraint.dual_value, dtype=np.float64) / (scale.money * scale.unit)
+            if limit.rows is None:
+                sums[limit.word] += float(price.sum())
+            else:
+                (exposure if limit.word == "exposure" else position)[list(limit.rows)] += price
+        return ShadowPrices(**sums, position=position, exposure=exposure)
+
+
+class _Forms:
+    """The last :data:`FORMS_KEPT` shapes that were met, with their compiled statements from the second time on.
+
+    Compiling takes longer than stating once, so a shape that is never met again should not pay for it. A statement is taken out
+    while it is filled and solved: two threads never share one.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Shape, _Statement | None] = {}
+        self._lock = threading.Lock()
+
+    def take(self, shape: Shape, numbers: Mapping[str, Any]) -> _Statement:
+        """Return a statement of ``shape`` whose parameters want filling; the same for whoever asks, but for its speed."""
+        with self._lock:
+            is_known, kept = shape in self._kept, self._kept.pop(shape, None)
+        if kept is None:
+            return _Statement(shape, _symbols(numbers, tuple(numbers) if is_known else EXPANSION))
+        return kept
+
+    def put(self, statement: _Statement) -> None:
+        """Put a statement back as the latest one; of one that holds constants the shape is remembered."""
+        with self._lock:
+            kept = self._kept.pop(statement.shape, None)
+            self._kept[statement.shape] = statement if statement.is_compiled else kept
+            while len(self._kept) > FORMS_KEPT:
+                del self._kept[next(iter(self._kept))]
+
+
+_FORMS = _Forms()
+
+
+def _symbols(numbers: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the numbers with parameters, which have no values yet, in place of those that ``names`` names."""
+    made = {name: _cvxpy().Parameter(np.shape(numbers[name]), nonneg=name in NONNEGATIVE) for name in names}
+    return {**numbers, **made}
+
+
+def _may_compile(shape: Shape, numbers: Mapping[str, Any]) -> bool:
+    """Tell whether compiling is worth its memory and hands over the same arrays: a constant zero would be left out of them."""
+    return shape.n * len(shape.dense) <= PARAMETERS_MAX and bool(np.all(numbers["specific"]) and np.all(numbers["root"]))
 
 
 def candidate(problem: RebalanceProblem, solver: str, elastic: tuple[str, ...] = ()) -> Candidate:
@@ -296,34 +271,45 @@ def candidate(problem: RebalanceProblem, solver: str, elastic: tuple[str, ...] =
         ``weights`` is None when the solver gave none, did not converge or gave values that are not finite. Numerical trouble of
         any kind is a status, never an exception.
     """
-    statement = _Statement(problem, solver, elastic)
-    statement.add_sums()
-    statement.add_bounds()
-    if problem.factor_kinds:
-        statement.add_exposures()
-    cp = _cvxpy()
-    program = cp.Problem(cp.Maximize(statement.objective()), statement.constraints)
-    found = _run(program, statement)
-    if problem.has_impact and solver == PIQP and not elastic:
-        return _refine(problem, program, statement, found)
+    shape = shape_of(problem, solver, elastic)
+    scale = scaled(problem, shape)
+    numbers = {**scale.numbers, **expansion(problem, scale)}
+    if not all(np.isfinite(value).all() for value in numbers.values()):
+        return Candidate(None, "The scaled numbers overflow.")
+    keeps = _may_compile(shape, numbers)
+    statement = _FORMS.take(shape, numbers) if keeps else _Statement(shape, _symbols(numbers, EXPANSION))
+    statement.fill(numbers)
+    answer = _answer(problem, statement, scale)
+    if keeps:
+        _FORMS.put(statement)
+    return answer
+
+
+def _answer(problem: RebalanceProblem, statement: _Statement, scale: Scaled) -> Candidate:
+    """Solve a statement that has its numbers."""
+    elastic = statement.shape.elastic
+    found = _run(statement.program, _Unknown(statement.x, statement.solver, scale.unit))
+    if problem.has_impact and statement.solver == PIQP and not elastic:
+        return _refine(problem, statement, scale, found)
     # With prices on what gives way, a dual value would say what those prices are and nothing else.
-    return replace(found, prices=statement.prices()) if found.weights is not None and not elastic else found
+    return replace(found, prices=statement.prices(scale)) if found.weights is not None and not elastic else found
 
 
-def _refine(problem: RebalanceProblem, program: Any, statement: _Statement, first: Candidate) -> Candidate:
+def _refine(problem: RebalanceProblem, statement: _Statement, scale: Scaled, first: Candidate) -> Candidate:
     """Expand impact at the trades of the last pass and solve again, until a pass gains next to nothing; keep the best."""
     if first.weights is None:
         return first
+    unknown = _Unknown(statement.x, statement.solver, scale.unit, again=True)
     best, value, floor = first.weights, objective(problem, first.weights), TRADE_FLOOR
-    iterations, seconds, prices = first.iterations, first.seconds, statement.prices()
+    iterations, seconds, prices = first.iterations, first.seconds, statement.prices(scale)
     for _ in range(PASSES_MAX):
-        statement.expand(np.abs(best - problem.w0), floor)
-        found = _run(program, statement)
+        statement.fill(expansion(problem, scale, np.abs(best - problem.w0), floor))
+        found = _run(statement.program, unknown)
         iterations, seconds = iterations + found.iterations, seconds + found.seconds
         if found.weights is None:
             floor *= FLOOR_STEP
             continue
-        prices = statement.prices()
+        prices = statement.prices(scale)
         gain = objective(problem, found.weights) - value
         if gain > 0:
             best, value = found.weights, value + gain
@@ -334,30 +320,32 @@ def _refine(problem: RebalanceProblem, program: Any, statement: _Statement, firs
 
 @dataclass(frozen=True, slots=True)
 class _Unknown:
-    """The variable of a small program, what it is counted in, and who solves it."""
+    """The variable of a program, who solves it, what it is counted in, and whether the last call's solver goes on."""
 
     x: Any
     solver: str
     unit: float = 1.0
+    again: bool = False
 
 
-def _run(program: Any, statement: _Statement | _Unknown) -> Candidate:
+def _run(program: Any, unknown: _Unknown) -> Candidate:
     """Solve once; numerical trouble becomes a status."""
     cp = _cvxpy()
     try:
         with warnings.catch_warnings():
             # cvxpy warns of inaccurate answers; ours are verified whatever it says.
             warnings.simplefilter("ignore")
-            program.solve(solver=statement.solver, **OPTIONS[statement.solver])
+            # A solver of its own for each problem: one that was used before may answer in other last digits.
+            program.solve(solver=unknown.solver, warm_start=unknown.again, **OPTIONS[unknown.solver])
     except (cp.error.SolverError, ArithmeticError, ValueError, RuntimeError) as error:
         return Candidate(None, f"{type(error).__name__}: {error}"[:200])
     stats = program.solver_stats
     iterations = int(stats.num_iters or 0) if stats is not None else 0
     seconds = float(program.compilation_time or 0.0) + (float(stats.solve_time or 0.0) if stats is not None else 0.0)
-    values = statement.x.value
+    values = unknown.x.value
     if values is None or program.status not in CANDIDATES or not np.isfinite(values).all():
         return Candidate(None, str(program.status), iterations, seconds)
-    return Candidate(np.asarray(values, dtype=np.float64) * statement.unit, str(program.status), iterations, seconds)
+    return Candidate(np.asarray(values, dtype=np.float64) * unknown.unit, str(program.status), iterations, seconds)
 
 
 def simplex_candidate(

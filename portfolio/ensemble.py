@@ -19,7 +19,8 @@ import numpy as np
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import FloatArray, readonly
-from portfolio.convex import SOLVERS, simplex_candidate
+from portfolio.convex import simplex_candidate
+from portfolio.scaled import SOLVERS
 
 FITTED = "fitted"
 ONE_CANDIDATE = "one_candidate"

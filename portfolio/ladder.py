@@ -20,10 +20,11 @@ import numpy as np
 
 from market.arrays import FloatArray
 from portfolio.aversion import aversion_for
-from portfolio.convex import SOLVERS, candidate
+from portfolio.convex import candidate
 from portfolio.evidence import BindingLimit, ShadowPrices, binding_limits
 from portfolio.polish import polish
 from portfolio.problem import RebalanceProblem, live_part, objective, refuse, volatility, widened
+from portfolio.scaled import SOLVERS
 from portfolio.verify import verify, violations
 
 INDEFINITE_MAX = 1e-6

@@ -8,11 +8,12 @@ import pytest
 
 from crowdalpha.errors import InputRejected
 from portfolio.activeset import ActiveSet, active_set
-from portfolio.convex import CLARABEL, candidate
+from portfolio.convex import candidate
 from portfolio.ladder import HELD, RELAXED, SOLVED, solve
 from portfolio.ownership import model_weights
 from portfolio.polish import polish
 from portfolio.problem import RebalanceProblem
+from portfolio.scaled import CLARABEL
 from tests.builders.books import random_problem, without_limits
 
 EXACT = {False: 1e-6, True: 1e-4}

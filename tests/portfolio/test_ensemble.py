@@ -10,9 +10,10 @@ from scipy.optimize import minimize
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from portfolio import convex, ensemble
-from portfolio.convex import CLARABEL, PIQP, Candidate, simplex_candidate
+from portfolio import ensemble, scaled
+from portfolio.convex import Candidate, simplex_candidate
 from portfolio.ensemble import EnsembleSettings, best_weights, ensemble_weights, worth
+from portfolio.scaled import CLARABEL, PIQP
 
 SEED = 4711
 EVEN = np.array([0.5, 0.5])
@@ -191,7 +192,7 @@ def test_the_second_solver_is_asked_and_a_wrong_answer_is_not_taken(monkeypatch)
         monkeypatch.setattr(ensemble, "simplex_candidate", lambda *question, answer=answer: answer)
         found = ensemble_weights(history, prior, prior, settings)
         assert (found.weights.tolist(), found.reason) == (prior.tolist(), "solver_failed")
-    assert convex.SOLVERS == (PIQP, CLARABEL)
+    assert scaled.SOLVERS == (PIQP, CLARABEL)
 
 
 @pytest.mark.parametrize("wrong", [[0.5, 0.6], [-0.1, 1.1], [np.nan, 1.0], [0.0, 0.0], [[0.5, 0.5]], [], [1.0]])

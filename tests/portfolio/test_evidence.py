@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from portfolio.convex import CLARABEL, PIQP, candidate
+from portfolio.convex import candidate
 from portfolio.evidence import BindingLimit, ShadowPrices, told_limits
 from portfolio.ladder import HELD, RELAXED, SOLVED, Rung, Solution, solve
 from portfolio.problem import RebalanceProblem, objective
+from portfolio.scaled import CLARABEL, PIQP
 from tests.builders.books import random_problem
 
 H = 1e-3

@@ -14,10 +14,10 @@ import pytest
 from portfolio.alpha import alpha_from_signal
 from portfolio.aversion import CLOSE_ENOUGH, QUESTIONS_MAX, aversion_for
 from portfolio.build import build_problem
-from portfolio.convex import covariance_root
 from portfolio.ladder import HELD, RELAXED, SOLVED, solve
 from portfolio.mandate import mandate_from_mapping
 from portfolio.problem import RebalanceProblem, objective
+from portfolio.scaled import covariance_root
 from tests.builders.books import market_model, random_problem, without_limits
 from tests.portfolio.test_ladder import measure
 
