@@ -169,10 +169,11 @@ def test_a_return_below_minus_one_and_an_unknown_fill_are_refused():
 
 
 def test_no_return_below_minus_one_hides_behind_another():
-    """Two of them in one name make a positive product, and after a total loss any product is 0: both are refused."""
-    for first, second in ((-1.5, -1.5), (-1.0, -1.5)):
+    """Two in one name have a positive product, after a total loss any is 0, beside a gap no minimum is known: refused."""
+    for first, second, elsewhere in ((-1.5, -1.5, 0.0), (-1.0, -1.5, 0.0), (0.0, -1.5, np.nan)):
         for later in (1, 2):
             returns = np.zeros((2, 4, 3))
+            returns[0, 1, 2] = elsewhere
             returns[0, 1, 1], returns[later % 2, 1 + later // 2, 1] = first, second
             with pytest.raises(InputRejected, match="below -100 %"):
                 backtest(*returns, {0: np.ones(3) / 3}, TradingCosts())
