@@ -22,8 +22,8 @@ class Fill:
 
     Attributes
     ----------
-    trade : (n,) float64
-        Bought, sales negative; zero for names that do not trade.
+    positions : (n,) float64
+        After it; names that do not trade keep what they had.
     traded, bought : float
         Σ|trade| and Σ trade.
     spread, impact : float
@@ -32,7 +32,7 @@ class Fill:
         Names whose target differs from what is held but that could not be traded.
     """
 
-    trade: FloatArray
+    positions: FloatArray
     traded: float
     bought: float
     spread: float
@@ -49,7 +49,7 @@ def fill_towards(
     target: FloatArray | None,
     positions: FloatArray,
     equity: float,
-    tradable: BoolArray,
+    tradable: BoolArray | None,
     costs: TradingCosts,
     liquidity: Liquidity | None,
 ) -> Fill:
@@ -63,12 +63,13 @@ def fill_towards(
         Dollars at the moment of the fill.
     equity : float
         At the same moment, before the fill.
-    tradable : (n,) bool
+    tradable : (n,) bool or None
+        None for all.
     costs : TradingCosts
     liquidity : Liquidity, optional
         Needed for a target when impact is charged; without it there is no impact.
     """
-    trade: FloatArray = -positions if target is None or equity <= 0 else target * equity - positions
+    wanted: FloatArray = np.zeros_like(positions) if target is None or equity <= 0 else target * equity
     volume, sigma = np.ones(0), np.zeros(0)
     priced = costs.impact_coefficient > 0 and liquidity is not None
     if priced and liquidity is not None:
@@ -76,18 +77,20 @@ def fill_towards(
         volume, sigma = liquidity.adv_dollars, liquidity.sigma
         known = (volume > 0) & np.isfinite(sigma)
         if not known.all():
-            tradable = tradable & known
+            tradable = known if tradable is None else tradable & known
             volume, sigma = np.where(known, volume, 1.0), np.where(known, sigma, 0.0)
     unfilled = 0
-    if not tradable.all():
-        wanted = np.count_nonzero(trade)
-        trade *= tradable
-        unfilled = int(wanted - np.count_nonzero(trade))
-    size = np.abs(trade)
+    if tradable is not None:
+        frozen = np.flatnonzero(~tradable)
+        unfilled = int(np.count_nonzero(wanted[frozen] != positions[frozen]))
+        wanted[frozen] = positions[frozen]
+    trade = wanted - positions
+    bought = float(trade.sum())
+    size = np.abs(trade, out=trade)
     impact = 0.0
     if priced:
         impact = float(costs.impact_coefficient * (sigma * size) @ np.sqrt(size / volume))
     traded = float(size.sum())
     half_spread = np.asarray(costs.half_spread, dtype=np.float64)
     spread = float(half_spread @ size) if half_spread.ndim else float(half_spread) * traded
-    return Fill(trade, traded, float(trade.sum()), spread, impact, unfilled)
+    return Fill(wanted, traded, bought, spread, impact, unfilled)

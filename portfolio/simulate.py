@@ -149,7 +149,7 @@ def step(
     done = _NO_FILL
     if target is not None or (before <= 0.0 and positions.any()):
         done = fill_towards(target, positions, before, tradable, costs, liquidity)
-        positions = positions + done.trade
+        positions = done.positions
         cash -= done.paid
     if fill == "open":
         pnl += float(positions @ second)
@@ -310,48 +310,55 @@ def backtest(
     state = initial if isinstance(initial, BookState) else BookState.opening(np.arange(n).astype(np.str_), float(initial))
     if state.positions.shape != (n,):
         raise InputRejected(Code.PROBLEM_INVALID, "The book that is continued has other assets than the returns.")
-    gone: dict[int, IntArray] = {}
+    gone: dict[int, list[int]] = {}
     if delisting_rows is not None:
-        gone = {int(row): np.flatnonzero(delisting_rows == row) for row in np.unique(delisting_rows) if row >= 0}
-    given = Sessions(overnight, intraday, targets, costs, fill, traded, liquidity, gone, delisting_returns)
+        for asset in np.flatnonzero(delisting_rows >= 0).tolist():
+            gone.setdefault(int(delisting_rows[asset]), []).append(asset)
+    deaths = {row: np.array(assets) for row, assets in gone.items()}
+    given = Sessions(overnight, intraday, targets, costs, fill, traded, liquidity, deaths, delisting_returns)
     weights = np.empty((sessions, n)) if keep_weights else None
     passage = Passage(given, state.positions, state.cash, weights)
-    passage.run()
+    journal = passage.run()
     final = BookState(state.asset_ids, passage.positions, passage.cash)
-    return _result(state.equity, passage.journal, final, weights)
+    return _result(state.equity, journal, final, weights)
 
 
 def collect(
     initial_equity: float, records: list[DayRecord], *, final: BookState | None = None, weights: FloatArray | None = None
 ) -> BacktestResult:
     """Put the records of successive sessions together, as they are stored by a fund that lives day by day."""
-    journal = Journal(len(records))
-    for row, r in enumerate(records):
-        held = (r.equity_open, r.equity, r.gross_pnl, r.costs["borrow"], -r.costs["interest"], r.long_value, r.short_value)
-        journal.rows.append(held)
-        journal.traded[row], journal.spread[row], journal.impact[row] = r.traded, r.costs["spread"], r.costs["impact"]
-        journal.unfilled[row] = r.unfilled
-        journal.bankrupt |= r.bankrupt
-        journal.closes += [(row, close.asset, close.value) for close in r.forced_closes]
+    journal = Journal(
+        before=np.array([r.equity_open for r in records]),
+        equity=np.array([r.equity for r in records]),
+        gross_pnl=np.array([r.gross_pnl for r in records]),
+        borrow=np.array([r.costs["borrow"] for r in records]),
+        interest=np.array([-r.costs["interest"] for r in records]),
+        long_value=np.array([r.long_value for r in records]),
+        short_value=np.array([r.short_value for r in records]),
+        traded=np.array([r.traded for r in records]),
+        spread=np.array([r.costs["spread"] for r in records]),
+        impact=np.array([r.costs["impact"] for r in records]),
+        unfilled=np.array([r.unfilled for r in records], dtype=np.int64),
+        closes=[(row, close.asset, close.value) for row, r in enumerate(records) for close in r.forced_closes],
+    )
     return _result(initial_equity, journal, final, weights)
 
 
 def _result(initial_equity: float, journal: Journal, final: BookState | None, weights: FloatArray | None) -> BacktestResult:
-    held = journal.held()
-    positive = np.where(held["equity"] > 0, held["equity"], np.nan)
-    before = np.where(held["before"] > 0, held["before"], np.nan)
-    costs = {"spread": journal.spread, "impact": journal.impact, "borrow": held["borrow"], "interest": -held["interest"]}
+    positive = np.where(journal.equity > 0, journal.equity, np.nan)
+    before = np.where(journal.before > 0, journal.before, np.nan)
+    costs = {"spread": journal.spread, "impact": journal.impact, "borrow": journal.borrow, "interest": -journal.interest}
     return BacktestResult(
         initial_equity=initial_equity,
-        equity=held["equity"],
-        gross_pnl=held["gross_pnl"],
+        equity=journal.equity,
+        gross_pnl=journal.gross_pnl,
         costs=costs,
         turnover=np.nan_to_num(journal.traded / before),
-        long_exposure=np.nan_to_num(held["long_value"] / positive),
-        short_exposure=np.nan_to_num(held["short_value"] / positive),
+        long_exposure=np.nan_to_num(journal.long_value / positive),
+        short_exposure=np.nan_to_num(journal.short_value / positive),
         unfilled=journal.unfilled,
         forced_closes=tuple((row, ForcedClose(asset, value)) for row, asset, value in journal.closes),
-        bankrupt=journal.bankrupt,
+        bankrupt=bool((journal.before <= 0).any()),
         final=final,
         weights=weights,
     )
@@ -377,6 +384,10 @@ def check_arguments(
     if delisting_rows is not None and delisting_returns is not None:
         fits = fits and delisting_rows.shape == (shape[1],) == delisting_returns.shape
         fits = fits and bool(np.isfinite(delisting_returns[delisting_rows >= 0]).all())
+        if fits and delisting_returns[delisting_rows >= 0].min(initial=0.0) < -1.0:
+            raise InputRejected(
+                Code.PROBLEM_INVALID, "A delisting return is below -100 %: no share can lose more than its value."
+            )
     if not fits:
         raise InputRejected(Code.PROBLEM_INVALID, "Returns, masks and delistings of a backtest have shapes that do not fit.")
     outside = sorted(row for row in targets if not 0 <= row < shape[0])

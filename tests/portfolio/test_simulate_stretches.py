@@ -92,7 +92,7 @@ def assert_same(fast, plain, rtol=1e-12):
 
 
 @pytest.mark.parametrize("fill", ["open", "close"])
-@pytest.mark.parametrize("buffer", [50_000, 60], ids=["long stretches", "cut stretches"])
+@pytest.mark.parametrize("buffer", [100_000, 120], ids=["long stretches", "cut stretches"])
 def test_the_fast_path_equals_step_session_by_session(fill, buffer, monkeypatch):
     """On 120 random histories with every friction all that is reported agrees to 1e-12; deaths and misses are there."""
     monkeypatch.setattr(stretches, "BUFFER_NUMBERS", buffer)
@@ -166,6 +166,59 @@ def test_a_return_below_minus_one_and_an_unknown_fill_are_refused():
         assert caught.value.code == Code.PROBLEM_INVALID
     with pytest.raises(InputRejected, match="other assets"):
         backtest(np.zeros((1, 2)), np.zeros((1, 2)), {}, TradingCosts(), initial=BookState.opening(np.array(["a"]), 1.0))
+
+
+def test_no_return_below_minus_one_hides_behind_another():
+    """Two in one name have a positive product, after a total loss any is 0, beside a gap no minimum is known: refused."""
+    for first, second, elsewhere in ((-1.5, -1.5, 0.0), (-1.0, -1.5, 0.0), (0.0, -1.5, np.nan)):
+        for later in (1, 2):
+            returns = np.zeros((2, 4, 3))
+            returns[0, 1, 2] = elsewhere
+            returns[0, 1, 1], returns[later % 2, 1 + later // 2, 1] = first, second
+            with pytest.raises(InputRejected, match="below -100 %"):
+                backtest(*returns, {0: np.ones(3) / 3}, TradingCosts())
+    rows, returned = np.array([2, -1]), np.array([-1.5, np.nan])
+    with pytest.raises(InputRejected, match="delisting return is below -100 %"):
+        backtest(*np.zeros((2, 4, 2)), {}, TradingCosts(), delisting_rows=rows, delisting_returns=returned)
+
+
+def quiet_life(rng: np.random.Generator):
+    """Return a history of 12 sessions and 9 names in which every name trades, with targets in rows 0, 5 and 6."""
+    overnight, intraday = random_paths(rng, 12, 9)
+    targets = {row: rng.standard_normal(9) / 9 for row in (0, 5, 6)}
+    extras = {
+        "initial": BookState.opening(np.array(list("abcdefghi")), 1e6),
+        "traded": np.ones((12, 9), dtype=bool),
+        "delisting_rows": np.full(9, -1),
+        "delisting_returns": np.full(9, np.nan),
+        "liquidity": {},
+    }
+    return (overnight, intraday, targets, TradingCosts(1e-3, 0.0, 0.02, 0.03)), extras
+
+
+@pytest.mark.parametrize("fill", ["open", "close"])
+@pytest.mark.parametrize("buffer", [100_000, 54], ids=["whole stretches", "stretches of three"])
+def test_one_gap_or_one_death_in_a_clean_history(fill, buffer, monkeypatch):
+    """Wherever the only missing return or the only delisting stands, at either edge of a stretch or inside, all is as `step`.
+
+    Without a mask of halts, so that a stretch without gaps asks nothing of its returns, and one with a gap does.
+    """
+    monkeypatch.setattr(stretches, "BUFFER_NUMBERS", buffer)
+    print("seed 64")
+    rng = np.random.default_rng(64)
+    for row in range(12):
+        for spoilt in ("nothing", "night", "day", "both", "death"):
+            arguments, extras = quiet_life(rng)
+            if spoilt in ("night", "both"):
+                arguments[0][row, 3] = np.nan
+            if spoilt in ("day", "both"):
+                arguments[1][row, 3] = np.nan
+            if spoilt == "death":
+                extras["delisting_rows"][3], extras["delisting_returns"][3] = row, -0.3
+                arguments[0][row + 1 :, 3] = arguments[1][row + 1 :, 3] = np.nan
+            plain = session_by_session(arguments, extras, fill)
+            assert plain.unfilled[row] == (spoilt != "nothing" and row in arguments[2])
+            assert_same(backtest(*arguments, keep_weights=True, fill=fill, **(extras | {"traded": None})), plain)
 
 
 def test_what_is_handed_in_is_left_alone():
