@@ -94,6 +94,7 @@ def _line(decision: WalkDecision) -> dict[str, Any]:
         "holdings": len(decision.weights),
         "exposures": dict(zip(decision.factors, decision.exposures.tolist(), strict=True)),
         "beyond": decision.beyond,
+        "frozen": len(decision.frozen),
     }
 
 

@@ -65,6 +65,8 @@ class WalkDecision:
         Their names, and the kind of each.
     beyond : dict
         Kinds of factors whose exposure lies outside its band, with the largest excess.
+    frozen : (f,) int64
+        Places of the holdings that could not be changed.
     """
 
     session: date
@@ -79,6 +81,7 @@ class WalkDecision:
     factors: tuple[str, ...]
     kinds: tuple[str, ...]
     beyond: dict[str, float]
+    frozen: IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -282,7 +285,8 @@ def _decide(
     path.pending = _Pending(row, target, evening.liquidity, owned)
     path.members = evening.members
     path.loadings = Loadings(market.model.factor_names, market.model.factor_kinds, market.positions, market.model.B)
-    return _told(mandate, market, solution, w0, ic, (to_date(desk.panel.sessions[moment.row]), fill))
+    when = to_date(desk.panel.sessions[moment.row]), fill
+    return _told(mandate, market, solution, problem, ic, when)
 
 
 def _owned(
@@ -316,7 +320,7 @@ def _owned(
 
 
 def _told(
-    mandate: Mandate, market: DecisionMarket, solution: Solution, w0: FloatArray, ic: float, when: tuple[date, date]
+    mandate: Mandate, market: DecisionMarket, solution: Solution, problem: RebalanceProblem, ic: float, when: tuple[date, date]
 ) -> WalkDecision:
     kept = np.flatnonzero(solution.weights)
     model = market.model
@@ -329,11 +333,12 @@ def _told(
         status=solution.status,
         broken=dict(solution.violations),
         ic=ic,
-        turnover=float(np.abs(solution.weights - w0).sum()),
+        turnover=float(np.abs(solution.weights - problem.w0).sum()),
         exposures=exposures,
         factors=model.factor_names,
         kinds=model.factor_kinds,
         beyond=_beyond(mandate, model.factor_kinds, exposures),
+        frozen=market.positions[problem.frozen],
     )
 
 

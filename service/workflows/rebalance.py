@@ -151,6 +151,8 @@ def _decide(
     )
     solution = solve(problem)
     evidence = _evidence(solution, model, w0, ic)
+    # A holding that is frozen is in the book whatever was decided: who reads the book must be told which those are.
+    evidence["frozen"] = {str(asset_ids[i]): float(w0[i]) for i in np.flatnonzero(problem.frozen)}
     evidence["exposures_sha256"] = platform.blobs.put_array(model.B)
     evidence["risk_model"] = {"sessions": model.sessions, **asdict(platform.settings.fund.risk)}
     evidence["bands"] = mandate.factor_bands
