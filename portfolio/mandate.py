@@ -123,6 +123,11 @@ class Mandate:
         """Part of a trade's cost that is charged to one rebalance period in the optimizer."""
         return min(1.0, self.sessions_per_rebalance / self.holding_period_sessions)
 
+    @property
+    def factor_bands(self) -> dict[str, float]:
+        """Half-width of the band of a factor, by the factor's kind; the intercept has none."""
+        return {kind: getattr(self, f"{kind}_band") for kind in ("beta", "sector", "country", "style")}
+
     def hard_figure(self, key: str) -> float:
         """Return what the limit ``key`` may never exceed, where ``hard`` or the absence of room in it says so."""
         figure: float = self.hard.get(key, getattr(self, key))

@@ -146,6 +146,13 @@ class RebalanceProblem:
         there = word in SUMS or word in self.factor_kinds
         return there and self.room.get(word, np.inf if word in RELAXABLE else 0.0) > 0
 
+    @property
+    def frozen(self) -> BoolArray:
+        """Holdings that this decision cannot change, (n,) bool: nobody trades them, or nobody may."""
+        pinned = (self.position_lower == self.w0) & (self.position_upper == self.w0)
+        found: BoolArray = pinned & (self.w0 != 0.0) & ~self.dead
+        return found
+
     def exposure_rows(self, kind: str) -> BoolArray:
         """Return which factors are of ``kind``, (k,) bool."""
         return np.array([k == kind for k in self.factor_kinds], dtype=bool)

@@ -53,7 +53,7 @@ class CapacityPoint:
     impact_multiple : float
         What the impact coefficient was multiplied with.
     gross : float
-        Gross exposure actually reached, mean over the decisions, as a part of equity.
+        Gross exposure actually reached, mean over the sessions, as a part of equity.
     net_pnl : float
         Profit after costs, a year.
     sharpe : float

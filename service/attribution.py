@@ -127,8 +127,6 @@ class SessionLines:
         """Return the filled decision's parts as decided, on the session's assets; one without parts is owned by nobody."""
         if booked.filled is None or booked.target is None:
             return None
-        opened = booked.day.equity_open
-        filled = filled_positions(booked.after.positions, booked.returns.intraday, booked.target * opened)
         told = booked.filled.evidence.get(KEY)
         names, tournaments, weights = (), (), booked.target[None, :]
         if told is not None:
@@ -136,12 +134,14 @@ class SessionLines:
             weights = np.zeros((len(names) + 1, len(booked.target)))
             place = np.searchsorted(booked.before.asset_ids, booked.filled.asset_ids)
             weights[:, place] = self._platform.blobs.get_array(told["weights_sha256"])
+        opened = booked.day.equity_open
+        filled = filled_positions(booked.after.positions, booked.returns.intraday, booked.target * opened)
         return OwnedFill(names, tournaments, weights, filled, opened)
 
     def _by_factor(self, booked: BookedSession) -> Lines:
         names: tuple[str, ...] = ()
         kinds: tuple[str, ...] = ()
-        exposures, made = np.zeros((len(booked.before.positions), 0)), np.zeros(0)
+        exposures = np.zeros((len(booked.before.positions), 0))
         if booked.exposed is not None:
             evidence = booked.exposed.evidence
             names = tuple(evidence["exposures"])
@@ -149,30 +149,46 @@ class SessionLines:
             exposures = np.full((len(booked.before.positions), len(names)), np.nan)
             known, place = _common(booked.before.asset_ids, booked.exposed.asset_ids)
             exposures[known] = self._platform.blobs.get_array(evidence["exposures_sha256"])[place]
-            made = _factor_returns(booked, exposures, kinds)
-        return by_factor(
-            booked.before.positions,
-            booked.returns,
-            exposures,
-            made,
-            names,
-            kinds,
-            gross_pnl=booked.day.gross_pnl,
-            costs=booked.day.costs,
-        )
+        return factor_lines(booked.before.positions, booked.returns, booked.day, exposures, names, kinds)
 
 
-def _factor_returns(booked: BookedSession, exposures: FloatArray, kinds: tuple[str, ...]) -> FloatArray:
-    """Return the session's factor returns (k,) from the names with exposures; the first factor is the intercept.
+def factor_lines(
+    positions: FloatArray,
+    returns: SessionReturns,
+    day: DayRecord,
+    exposures: FloatArray,
+    names: tuple[str, ...],
+    kinds: tuple[str, ...],
+) -> Lines:
+    """Split one session by factor, with factor returns estimated on the session's own returns.
 
+    Parameters
+    ----------
+    positions : (n,) float64
+        Dollars at the close before.
+    returns : SessionReturns
+        Of the same assets.
+    day : DayRecord
+        As booked.
+    exposures : (n, k) float64
+        Known at the close before; NaN for an asset outside the risk model. No column before a first decision.
+    names, kinds : tuple of str, length k
+        Of the factors; the first is the intercept.
+
+    Returns
+    -------
+    Lines
+        One session; see :func:`portfolio.attribution.by_factor`.
+
+    Notes
+    -----
     As in the risk model a sector pays what it paid beyond the average name; names weigh the same.
     """
-    inside = np.isfinite(exposures).all(axis=1) & ~booked.returns.gone
-    if exposures.shape[1] == 0 or not inside.any():
-        return np.zeros(exposures.shape[1])
-    found, _ = factor_returns(booked.returns.total[None, inside], exposures[inside, 1:], groups=groups_of(kinds[1:]))
-    made: FloatArray = found[0]
-    return made
+    inside = np.isfinite(exposures).all(axis=1) & ~returns.gone
+    made = np.zeros(len(names))
+    if names and inside.any():
+        made = factor_returns(returns.total[None, inside], exposures[inside, 1:], groups=groups_of(kinds[1:]))[0][0]
+    return by_factor(positions, returns, exposures, made, names, kinds, gross_pnl=day.gross_pnl, costs=day.costs)
 
 
 def read_lines(connection: Connection, platform: Platform) -> FundLines | None:

@@ -2,7 +2,7 @@
 
 1. The fund's score is a mix of the rounds' neutral vectors, each a weighted mean of signals less its exposures. That is linear
    in the signals, so each model has a part, computed from what the rounds froze at their close (:func:`score_parts`).
-2. The optimizer's book is split over the parts by :func:`portfolio.ownership.model_weights`.
+2. The optimizer's book is split over the parts by :func:`portfolio.ownership.model_weights` (:func:`owned_weights`).
 3. The split is a file; its hash and the models' names go into the decision's evidence under ``owners`` (:func:`put_owners`).
 
 It decides nothing: a decision is the same with and without it. What the parts earn is in :mod:`service.attribution`.
@@ -120,8 +120,7 @@ def _of_round(
     return ([*ids, OTHERS], total) if total[-1].any() else (ids, total[:-1])
 
 
-def put_owners(
-    platform: Platform,
+def owned_weights(
     split: ScoreParts,
     model: RiskModel,
     problem: RebalanceProblem,
@@ -131,8 +130,8 @@ def put_owners(
     horizon_sessions: int,
     period_sessions: int,
     leaving: np.ndarray,
-) -> dict[str, Any]:
-    """Write each model's weights of a decision; return what goes into its evidence.
+) -> FloatArray:
+    """Split a decided book over the models, (m + 1, n) float64, the last row being what nobody owns.
 
     Parameters
     ----------
@@ -144,14 +143,19 @@ def put_owners(
         Sessions of a rebalance.
     leaving : (n,) bool
         Names without an alpha, because they leave.
+    """
+    alphas = model_alphas(split.parts, model, ic, horizon_sessions, period_sessions=period_sessions, leaving=leaving)
+    return model_weights(problem, solution, alphas)
+
+
+def put_owners(platform: Platform, split: ScoreParts, weights: FloatArray) -> dict[str, Any]:
+    """Write each model's weights of a decision, from :func:`owned_weights`; return what goes into its evidence.
 
     Returns
     -------
     dict
-        ``owners``: names, tournaments, and the hash of the (m + 1, n) weights, the last row being what nobody owns.
+        ``owners``: names, tournaments, and the hash of the weights.
     """
-    alphas = model_alphas(split.parts, model, ic, horizon_sessions, period_sessions=period_sessions, leaving=leaving)
-    weights = model_weights(problem, solution, alphas)
     return {
         KEY: {
             "names": list(split.names),

@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from crowdalpha import __version__
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from portfolio.mandate import SESSIONS_PER_YEAR
+from portfolio.sheetsections import CapacityPoint
 from service.backtest.finish import Workers, finish
 from service.backtest.spec import BacktestSpec
 from service.context import Platform
@@ -83,6 +85,33 @@ def run_capacity(
     done = finish(BacktestRoom(platform), named, workers or Workers(), progress or Silent())
     rows = [_row(factor, aum, t.id, t.figures) for (factor, aum), t in zip(cells, done.trials, strict=True)]
     return Capacity(tuple(rows), {f"{factor:g}": _capacity(rows, factor) for factor in IMPACT_FACTORS}, done.computed)
+
+
+def kept_capacity(room: BacktestRoom, spec: BacktestSpec) -> tuple[CapacityPoint, ...]:
+    """Return what the home's trials tell of a backtest at several sizes; nothing where they hold no second size.
+
+    Parameters
+    ----------
+    spec : BacktestSpec
+        Trials that differ from it in nothing but the size of the fund, and an impact coefficient multiplied as a search for
+        capacity multiplies it, are its points, whoever asked for them.
+    """
+    told = {**room.hashes(spec), "version": __version__}
+    factors = {spec.mandate.impact_coefficient * factor: factor for factor in IMPACT_FACTORS}
+    if not spec.costs or len(factors) < len(IMPACT_FACTORS):
+        return ()
+    points = []
+    for trial in room.trials.on_data(room.data_sha256):
+        mandate = trial.told["spec"]["mandate"]
+        factor = factors.get(mandate["impact_coefficient"])
+        if factor is None or {**trial.told["hashes"], "version": trial.told["version"]} != told:
+            continue
+        aum = mandate["aum"]
+        if trial.told["spec"] == _sized(spec, factor, aum).plain():
+            row = _row(factor, aum, trial.id, trial.figures)
+            sharpe = float("nan") if row["sharpe"] is None else row["sharpe"]
+            points.append(CapacityPoint(aum, factor, row["gross"], row["net_pnl"], sharpe))
+    return tuple(points) if len({point.aum for point in points}) > 1 else ()
 
 
 def _sized(spec: BacktestSpec, factor: float, aum: float) -> BacktestSpec:

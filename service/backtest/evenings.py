@@ -23,10 +23,9 @@ from market.windows import last_base_row
 from portfolio.book import Liquidity
 from service.decide import DecisionMarket, decision_market
 from service.desk import MarketDesk, week_end_rows
+from service.liquidity import liquidity_before
 
 QUARTER_WEEKS = 13
-SIGMA_SESSIONS = 63
-"""Sessions over which the volatility in the impact cost is measured: one quarter, as where the fund's own book is settled."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,13 +107,12 @@ class Evenings:
             minimum = self.desk.settings.universe.min_history_sessions
             ends = week_end_rows(view.sessions, minimum, QUARTER_WEEKS)[:-1]
             assets = np.unique(np.concatenate([members, *(self.members(row) for row in ends)]))
-            volume = np.nan_to_num(view.dollar_volume()[-self.desk.settings.universe.adv_window_sessions :])
-            sigma = np.nan_to_num(view.total_returns()[-SIGMA_SESSIONS:]).std(axis=0)
+            window = self.desk.settings.universe.adv_window_sessions
             self._evenings[instant] = Evening(
                 instant=instant,
                 row=len(view.sessions) - 1,
                 members=members,
-                liquidity=Liquidity(np.median(volume, axis=0), sigma),
+                liquidity=liquidity_before(view, len(view.sessions), window),
                 market=decision_market(self.desk, view, assets),
             )
         return self._evenings[instant]

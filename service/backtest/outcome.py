@@ -2,17 +2,21 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from market.arrays import FloatArray
+from portfolio.drift import DriftReport, drift_between_decisions
 from portfolio.mandate import SESSIONS_PER_YEAR
 from portfolio.page import Table
 from portfolio.performance import beta_with_error, performance, session_returns
+from portfolio.sheetsections import CapacityPoint
 from portfolio.simulate import COST_KINDS
 from portfolio.tearsheet import TearSheetData, render_tearsheet
+from portfolio.trials import DeflatedSharpe
 from service.backtest.spec import BacktestSpec
 from service.backtest.walk import Walk, WalkDecision
 
@@ -90,6 +94,7 @@ def _line(decision: WalkDecision) -> dict[str, Any]:
         "holdings": len(decision.weights),
         "exposures": dict(zip(decision.factors, decision.exposures.tolist(), strict=True)),
         "beyond": decision.beyond,
+        "frozen": len(decision.frozen),
     }
 
 
@@ -109,15 +114,26 @@ def series(walk: Walk) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def tearsheet(walk: Walk, spec: BacktestSpec, flags: frozenset[str], deflated: float | None = None, trials: int = 1) -> str:
+def tearsheet(
+    walk: Walk,
+    spec: BacktestSpec,
+    flags: frozenset[str],
+    deflated: DeflatedSharpe | None = None,
+    trials: int = 1,
+    capacity: Sequence[CapacityPoint] = (),
+) -> str:
     """Return the tear sheet of a walk as one HTML page.
 
     Parameters
     ----------
     flags : frozenset of str
         Of the panel that was walked on.
-    deflated : float or None
-        Deflated Sharpe ratio among ``trials`` trials, where it is known.
+    deflated : DeflatedSharpe or None
+        Among all trials on these prices, where it is known.
+    trials : int
+        How many these are.
+    capacity : sequence of CapacityPoint
+        The same backtest at other sizes; see :func:`service.backtest.capacity.kept_capacity`.
     """
     result = walk.result
     free = "" if spec.costs else ", no costs"
@@ -141,12 +157,30 @@ def tearsheet(walk: Walk, spec: BacktestSpec, flags: frozenset[str], deflated: f
         },
         market_returns=walk.market_returns,
         flags=sorted(flags),
-        tables=[_trial_table(walk, deflated, trials)],
+        tables=[_trial_table(walk, trials)],
+        by_factor=walk.by_factor,
+        by_model=walk.by_model,
+        drift=_drift(walk, spec),
+        deflated=deflated,
+        capacity=capacity,
     )
     return render_tearsheet(data)
 
 
-def _trial_table(walk: Walk, deflated: float | None, trials: int) -> Table:
+def _drift(walk: Walk, spec: BacktestSpec) -> DriftReport:
+    """Return how the factor exposures moved between the decisions that were filled."""
+    kinds = {name: kind for d in walk.decisions for name, kind in zip(d.factors, d.kinds, strict=True) if kind != "market"}
+    bands = spec.mandate.factor_bands
+    filled = np.array([d.fill_session for d in walk.decisions], dtype="datetime64[D]")
+    return drift_between_decisions(
+        walk.sessions,
+        {name: walk.factor_exposures[:, k] for k, name in enumerate(walk.factors) if name in kinds},
+        np.isin(walk.sessions, filled),
+        {name: bands[kind] for name, kind in kinds.items() if kind in bands},
+    )
+
+
+def _trial_table(walk: Walk, trials: int) -> Table:
     statuses = Counter(d.status for d in walk.decisions)
     outside = sum(bool(d.beyond) for d in walk.decisions)
     rows = [
@@ -155,9 +189,5 @@ def _trial_table(walk: Walk, deflated: float | None, trials: int) -> Table:
         ["… with an exposure outside its band", str(outside)],
         ["Closed by delistings", str(len(walk.result.forced_closes))],
         ["Trials on these prices", str(trials)],
-        ["Deflated Sharpe ratio", "–" if deflated is None else f"{deflated:.2f}"],
     ]
-    note = (
-        "The deflated ratio is the probability that the true Sharpe ratio exceeds what the best of all trials reaches by luck."
-    )
-    return Table("The trial", ("", ""), rows, note)
+    return Table("The trial", ("", ""), rows)

@@ -16,18 +16,20 @@ from datetime import date, datetime
 from typing import Protocol
 
 import numpy as np
+from sqlalchemy import Connection
 
 from crowdalpha.codes import Code
 from crowdalpha.ids import RoundState
-from market.arrays import FloatArray, IntArray
+from market.arrays import FloatArray, IntArray, StrArray
 from service.backtest.evenings import Evenings
 from service.context import Platform
 from service.desk import universe_rule, weeks_of
 from service.historylabels import HistoryLabels
+from service.ownership import ScoreParts, score_parts
 from service.settings import load_terms
 from service.store import rounds
 from service.store.records import RoundRecord
-from service.workflows.blend import fund_view, record_of_scores
+from service.workflows.blend import FundView, fund_view, record_of_scores
 from signals.constancy import is_constant
 from signals.contribution import vector_score
 from signals.diagnostics import filled_ranks
@@ -72,6 +74,9 @@ class Source(Protocol):
 
     def record(self, moment: Moment) -> list[float]:
         """Return the scores of earlier moments whose target was known at this one, oldest first."""
+
+    def parts(self, moment: Moment, asset_ids: StrArray) -> ScoreParts | None:
+        """Return the moment's opinion split over models, on sorted assets that hold its own; None for a single voice."""
 
 
 def spaced(moments: Sequence[Moment], weeks: IntArray, sessions_between: int) -> list[Moment]:
@@ -162,6 +167,10 @@ class HistorySource:
                 self._scores.append((earlier.row, self._score(earlier, known_at)))
         return [score for row, score in self._scores if row <= last and score is not None]
 
+    def parts(self, moment: Moment, asset_ids: StrArray) -> ScoreParts | None:  # noqa: ARG002 - as every source
+        """Return None: one signal is one voice."""
+        return None
+
     def _values(self, moment: Moment, members: IntArray) -> FloatArray:
         """Return the history's values of the date on the universe, NaN for a gap."""
         panel = self.evenings.desk.panel
@@ -185,6 +194,7 @@ class MetaModelSource:
 
     def __init__(self, platform: Platform, evenings: Evenings) -> None:
         self.platform, self.evenings = platform, evenings
+        self._said: tuple[int, FundView] | None = None
         by_session: dict[date, list[RoundRecord]] = {}
         with platform.store.read() as connection:
             for record in rounds.list_rounds(connection, None, CLOSED):
@@ -205,7 +215,7 @@ class MetaModelSource:
     def opinion(self, moment: Moment) -> Opinion | None:
         """Return the blend, as a rebalance at that instant would have listened to it."""
         with self.platform.store.read() as connection:
-            says = fund_view(self.platform, connection, self._rounds[moment.place][1], moment.instant)
+            says = self._view(connection, moment)
         positions = self.evenings.desk.positions_of(says.asset_ids)
         order = np.argsort(positions)
         return Opinion(positions[order], says.score[order])
@@ -214,6 +224,19 @@ class MetaModelSource:
         """Return the scores of the rounds that had resolved."""
         with self.platform.store.read() as connection:
             return record_of_scores(self.platform, connection, moment.instant)
+
+    def parts(self, moment: Moment, asset_ids: StrArray) -> ScoreParts | None:
+        """Return what each model said, as :mod:`service.ownership` splits the fund's own decisions."""
+        with self.platform.store.read() as connection:
+            says, sources = self._view(connection, moment), self._rounds[moment.place][1]
+            return score_parts(self.platform, connection, sources, says.evidence["weights"], says.asset_ids, asset_ids)
+
+    def _view(self, connection: Connection, moment: Moment) -> FundView:
+        """Return the blend of a moment; the last one asked for is remembered, since its parts follow its score."""
+        if self._said is None or self._said[0] != moment.place:
+            sources = self._rounds[moment.place][1]
+            self._said = moment.place, fund_view(self.platform, connection, sources, moment.instant)
+        return self._said[1]
 
 
 def meta_models_sha256(platform: Platform) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from service.backtest.finish import Workers, finish
 from service.backtest.grid import Cell, read_grid
+from service.backtest.trials import probability
 from service.context import Platform
 from service.progress import Progress, Silent
 from service.workflows.backtest import BacktestRoom
@@ -67,7 +68,7 @@ def run_sweep(platform: Platform, grid: Path, workers: Workers | None = None, pr
             "source": cell.spec.source,
             **{name: value for name, value in cell.varied.items() if name != "signals"},
             **{name: trial.figures[name] for name in TOLD},
-            "deflated_sharpe": deflated[trial.id],
+            "deflated_sharpe": probability(deflated[trial.id]),
             "outside_bands": trial.figures["outside_bands"],
             "trial": trial.id[:12],
         }

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, InvariantBroken
 from market.arrays import FloatArray
-from portfolio.trials import deflated_sharpes
+from portfolio.trials import DeflatedSharpe, deflated_sharpes
 from service.atomic import write_file
 from service.home import Home
 
@@ -94,10 +94,10 @@ class Trials:
         found = [self.get(path.stem) for path in sorted(self.folder.glob("*.json"))]
         return [trial for trial in found if trial is not None and trial.told["hashes"]["data"] == data_sha256]
 
-    def deflated(self, trials: Sequence[Trial]) -> dict[str, float | None]:
+    def deflated(self, trials: Sequence[Trial]) -> dict[str, DeflatedSharpe | None]:
         """Return the deflated Sharpe ratio of each trial, by identity, as one among all trials on its prices.
 
-        Only sessions that all of them have are looked at; None where they share too few.
+        Only sessions that all of them have are looked at; None where they share too few, and for a trial without variance.
         """
         if not trials:
             return {}
@@ -108,9 +108,8 @@ class Trials:
         returns = self._returns([trial.id for trial in together])
         if returns.shape[1] < SESSIONS_MIN:
             return dict.fromkeys((trial.id for trial in trials), None)
-        judged = [one.probability for one in deflated_sharpes(returns)]
-        values = dict(zip((t.id for t in together), judged, strict=True))
-        return {trial.id: values[trial.id] if np.isfinite(values[trial.id]) else None for trial in trials}
+        judged = dict(zip((t.id for t in together), deflated_sharpes(returns), strict=True))
+        return {trial.id: judged[trial.id] if np.isfinite(judged[trial.id].probability) else None for trial in trials}
 
     def _returns(self, identities: Sequence[str]) -> FloatArray:
         """Return net returns (m, T) on the sessions that all trials share."""
@@ -123,3 +122,8 @@ class Trials:
             before = np.concatenate([[float(one["capital"])], one["equity"][:-1]])
             rows.append((one["equity"] / before - 1.0)[np.isin(one["sessions"], common)])
         return np.vstack(rows)
+
+
+def probability(judged: DeflatedSharpe | None) -> float | None:
+    """Return the deflated Sharpe ratio as a number, None where there is none."""
+    return None if judged is None else judged.probability

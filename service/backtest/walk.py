@@ -15,23 +15,26 @@ is, or later where the next evening is later, never earlier.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 import numpy as np
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from market.arrays import DateArray, FloatArray, IntArray
+from market.arrays import BoolArray, DateArray, FloatArray, IntArray
 from market.calendars import to_date
 from portfolio.alpha import shrunk_ic
+from portfolio.attribution import Lines, session_of
 from portfolio.book import BookState, Liquidity, TradingCosts, costs_of
 from portfolio.ladder import Solution, solve
 from portfolio.mandate import Mandate
+from portfolio.problem import RebalanceProblem
 from portfolio.simulate import BacktestResult, DayRecord, collect, step
 from service.backtest.evenings import Evenings, Stretch
+from service.backtest.lines import Loadings, Owned, WalkedSession, WalkLines
 from service.backtest.sources import Moment, Opinion, Source
 from service.backtest.spec import BacktestSpec, Fill
 from service.decide import DecisionMarket, decision_problem
+from service.ownership import owned_weights
 from service.progress import Progress, Silent
 
 BAND_TOLERANCE = 1e-8
@@ -58,8 +61,12 @@ class WalkDecision:
         Σ|w − w0| that is asked for.
     exposures : (k,) float64
         B'w of the target, before any trade.
+    factors, kinds : tuple of str, length k
+        Their names, and the kind of each.
     beyond : dict
         Kinds of factors whose exposure lies outside its band, with the largest excess.
+    frozen : (f,) int64
+        Places of the holdings that could not be changed.
     """
 
     session: date
@@ -72,7 +79,9 @@ class WalkDecision:
     turnover: float
     exposures: FloatArray
     factors: tuple[str, ...]
+    kinds: tuple[str, ...]
     beyond: dict[str, float]
+    frozen: IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +101,8 @@ class Walk:
         Of the book at each close, by the exposures of its decision; NaN for a factor that did not exist then.
     silent : int
         Moments at which the source said too little to act on; the book stayed.
+    by_factor, by_model : Lines or None
+        Who earned what, (T, …) each, where that was asked for; by model where the source speaks for several.
     """
 
     sessions: DateArray
@@ -101,6 +112,8 @@ class Walk:
     factors: tuple[str, ...]
     factor_exposures: FloatArray
     silent: int
+    by_factor: Lines | None = None
+    by_model: Lines | None = None
 
 
 @dataclass(slots=True)
@@ -108,6 +121,7 @@ class _Pending:
     row: int
     target: FloatArray
     liquidity: Liquidity
+    owned: Owned | None = None
 
 
 @dataclass(slots=True)
@@ -120,7 +134,8 @@ class _Path:
     next_row: int
     pending: _Pending | None = None
     members: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    loadings: tuple[tuple[str, ...], IntArray, FloatArray] | None = None
+    loadings: Loadings | None = None
+    lines: WalkLines | None = None
     sessions: list[np.datetime64] = field(default_factory=list)
     records: list[DayRecord] = field(default_factory=list)
     market: list[float] = field(default_factory=list)
@@ -135,19 +150,24 @@ class _Path:
                 continue  # nothing was ever asked for: the capital lies still
             first, second = stretch.overnight[at], stretch.intraday[at]
             gone = (stretch.gone_row >= 0) & (stretch.gone_row <= row)
+            before, delisting = self.book, np.where(gone, stretch.gone_return, np.nan)
+            target, owned = (None, None) if due is None else (due.target, due.owned)
             self.book, record = step(
-                self.book,
+                before,
                 first,
                 second,
                 self.costs,
-                target=None if due is None else due.target,
+                target=target,
                 halted=~stretch.traded[at],
-                delisting=np.where(gone, stretch.gone_return, np.nan),
+                delisting=delisting,
                 liquidity=None if due is None else due.liquidity,
                 fill=self.fill.value,
             )
             if due is not None:
                 self.pending = None
+            if self.lines is not None:
+                returns = session_of(first, second, delisting)
+                self.lines.add(WalkedSession(before, self.book, returns, record, self.fill, self.loadings, target, owned))
             self._write_down(stretch.sessions[at], record, (1.0 + first) * (1.0 + second) - 1.0, stretch.traded[at])
 
     def _write_down(self, session: np.datetime64, record: DayRecord, total: FloatArray, traded: FloatArray) -> None:
@@ -156,13 +176,18 @@ class _Path:
         seen = self.members[traded[self.members] & np.isfinite(total[self.members])]
         self.market.append(float(total[seen].mean()) if seen.size else 0.0)
         if self.loadings is not None:
-            names, positions, loadings = self.loadings
-            held = self.book.weights[positions] @ loadings
-            self.exposures.append(dict(zip(names, held.tolist(), strict=True)))
+            held = self.book.weights[self.loadings.positions] @ self.loadings.values
+            self.exposures.append(dict(zip(self.loadings.names, held.tolist(), strict=True)))
 
 
 def walk(
-    evenings: Evenings, source: Source, spec: BacktestSpec, progress: Progress | None = None, *, last_row: int | None = None
+    evenings: Evenings,
+    source: Source,
+    spec: BacktestSpec,
+    progress: Progress | None = None,
+    *,
+    last_row: int | None = None,
+    with_lines: bool = False,
 ) -> Walk:
     """Walk a source's decisions forward.
 
@@ -175,6 +200,8 @@ def walk(
     progress : Progress, optional
     last_row : int, optional
         Last row of the panel that may be looked at; that of ``spec.last``, or the panel's last one, otherwise.
+    with_lines : bool
+        Whether who earned what is worked out, which changes no other number.
 
     Returns
     -------
@@ -199,13 +226,14 @@ def walk(
     progress.start(len(moments), f"Walking {spec.source}")
     ids = np.asarray(panel.assets.asset_ids)
     path = _Path(BookState.opening(ids, mandate.aum), costs_of(mandate), spec.fill, moments[0].row + 1)
+    path.lines = WalkLines() if with_lines else None
     decisions: list[WalkDecision] = []
     for moment in moments:
         path.carry(evenings.stretch(path.next_row, moment.instant))
         opinion = source.opinion(moment)
         if opinion is not None and path.book.equity > 0:
             ic = shrunk_ic(source.record(moment), mandate.information_coefficient, mandate.ic_prior_rounds)
-            decisions.append(_decide(evenings, path, mandate, moment, opinion, ic))
+            decisions.append(_decide(evenings, path, mandate, source, moment, opinion, ic))
         progress.advance(str(panel.sessions[moment.row]))
     path.carry(evenings.stretch(path.next_row, evenings.close_instant(end)))
     if not path.records:
@@ -222,7 +250,9 @@ def _inside(session: np.datetime64, spec: BacktestSpec) -> bool:
     return (spec.first is None or spec.first <= day) and (spec.last is None or day <= spec.last)
 
 
-def _decide(evenings: Evenings, path: _Path, mandate: Mandate, moment: Moment, opinion: Opinion, ic: float) -> WalkDecision:
+def _decide(
+    evenings: Evenings, path: _Path, mandate: Mandate, source: Source, moment: Moment, opinion: Opinion, ic: float
+) -> WalkDecision:
     """Decide a book on the path's holdings, let it wait for its session, and return what was decided."""
     desk, evening = evenings.desk, evenings.evening(moment.instant)
     held = np.flatnonzero(path.book.positions)
@@ -247,14 +277,50 @@ def _decide(evenings: Evenings, path: _Path, mandate: Mandate, moment: Moment, o
     row = int(np.searchsorted(desk.panel.sessions, np.datetime64(fill, "D")))
     target = np.zeros(len(desk.panel.assets))
     target[market.positions] = solution.weights
-    path.pending = _Pending(row, target, evening.liquidity)
+    owned = (
+        None
+        if path.lines is None
+        else _owned(evenings, source, moment, market, problem, solution, inside, ic, mandate.sessions_per_rebalance)
+    )
+    path.pending = _Pending(row, target, evening.liquidity, owned)
     path.members = evening.members
-    path.loadings = market.model.factor_names, market.positions, market.model.B
-    return _told(mandate, market, solution, w0, ic, (to_date(desk.panel.sessions[moment.row]), fill))
+    path.loadings = Loadings(market.model.factor_names, market.model.factor_kinds, market.positions, market.model.B)
+    when = to_date(desk.panel.sessions[moment.row]), fill
+    return _told(mandate, market, solution, problem, ic, when)
+
+
+def _owned(
+    evenings: Evenings,
+    source: Source,
+    moment: Moment,
+    market: DecisionMarket,
+    problem: RebalanceProblem,
+    solution: Solution,
+    inside: BoolArray,
+    ic: float,
+    period_sessions: int,
+) -> Owned | None:
+    """Return what each model owns of the decided book; None for a source of one voice."""
+    assets = evenings.desk.panel.assets
+    split = source.parts(moment, np.asarray(assets.asset_ids)[market.positions])
+    if split is None:
+        return None
+    weights = np.zeros((len(split.names) + 1, len(assets)))
+    weights[:, market.positions] = owned_weights(
+        split,
+        market.model,
+        problem,
+        solution,
+        ic=ic,
+        horizon_sessions=evenings.horizon_sessions,
+        period_sessions=period_sessions,
+        leaving=~inside,
+    )
+    return Owned(split.names, split.tournaments, weights)
 
 
 def _told(
-    mandate: Mandate, market: DecisionMarket, solution: Solution, w0: FloatArray, ic: float, when: tuple[date, date]
+    mandate: Mandate, market: DecisionMarket, solution: Solution, problem: RebalanceProblem, ic: float, when: tuple[date, date]
 ) -> WalkDecision:
     kept = np.flatnonzero(solution.weights)
     model = market.model
@@ -267,16 +333,18 @@ def _told(
         status=solution.status,
         broken=dict(solution.violations),
         ic=ic,
-        turnover=float(np.abs(solution.weights - w0).sum()),
+        turnover=float(np.abs(solution.weights - problem.w0).sum()),
         exposures=exposures,
         factors=model.factor_names,
+        kinds=model.factor_kinds,
         beyond=_beyond(mandate, model.factor_kinds, exposures),
+        frozen=market.positions[problem.frozen],
     )
 
 
 def _beyond(mandate: Mandate, kinds: Sequence[str], exposures: FloatArray) -> dict[str, float]:
     """Return the kinds of factors whose exposure lies outside the mandate's band, with the largest excess."""
-    bands: dict[str, Any] = {name: getattr(mandate, f"{name}_band") for name in ("beta", "sector", "country", "style")}
+    bands = mandate.factor_bands
     found: dict[str, float] = {}
     for kind, value in zip(kinds, exposures.tolist(), strict=True):
         excess = abs(value - (mandate.beta_target if kind == "beta" else 0.0)) - bands.get(kind, np.inf)
@@ -296,4 +364,6 @@ def _finished(path: _Path, capital: float, decisions: list[WalkDecision], silent
         factors=names,
         factor_exposures=drifted.reshape(len(path.records), len(names)),
         silent=silent,
+        by_factor=None if path.lines is None else path.lines.by_factor,
+        by_model=None if path.lines is None else path.lines.by_model,
     )

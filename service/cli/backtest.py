@@ -92,8 +92,10 @@ def run(
     kept as a trial of the home; the deflated Sharpe ratio counts all trials on the same prices.
     """
     from service.atomic import write_file
+    from service.backtest.capacity import kept_capacity
     from service.backtest.outcome import tearsheet
     from service.backtest.spec import BacktestSpec, named_mandate
+    from service.backtest.trials import probability
     from service.cli.failures import report_findings
     from service.cli.plain import echo_json
     from service.cli.progress import ConsoleProgress
@@ -116,12 +118,18 @@ def run(
             seed=seed,
         )
         room = BacktestRoom(platform)
-        found = room.run(spec, progress)
+        found = room.run(spec, progress, with_lines=html is not None)
         together = len(room.trials.on_data(room.data_sha256))
         deflated = room.trials.deflated([found.trial])[found.trial.id]
-    if html is not None:
-        write_file(html, tearsheet(found.walk, spec, found.flags, deflated, together).encode())
-    told: dict[str, Any] = {"trial": found.trial.id, **found.trial.figures, "deflated_sharpe": deflated, "trials": together}
+        if html is not None:
+            page = tearsheet(found.walk, spec, found.flags, deflated, together, kept_capacity(room, spec))
+            write_file(html, page.encode())
+    told: dict[str, Any] = {
+        "trial": found.trial.id,
+        **found.trial.figures,
+        "deflated_sharpe": probability(deflated),
+        "trials": together,
+    }
     if as_json:
         echo_json(told | {"flags": sorted(found.flags), "findings": found.findings})
         return

@@ -142,6 +142,7 @@ def print_book(title: str, asset_ids: Any, weights: Any, evidence: Mapping[str, 
         "largest short": {name: weight for name, weight in held[:POSITIONS_SHOWN] if weight < 0.0} or None,
     }
     figures |= {name: value for name, value in evidence.items() if not isinstance(value, list | tuple | Mapping)}
+    figures["cannot be traded"] = evidence.get("frozen") or None
     print_figures(title, figures)
     for sentence in evidence.get("limits_told", ()):
         console().print(Text(f"  {sentence}"), soft_wrap=True)

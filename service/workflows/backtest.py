@@ -82,20 +82,23 @@ class BacktestRoom:
         """Return the identity of a backtest."""
         return trial_id(spec, self.platform.settings, self.data_sha256, self._signal_sha256(spec))
 
-    def run(self, spec: BacktestSpec, progress: Progress | None = None) -> Backtest:
-        """Walk and keep the trial; see :func:`run_backtest`."""
-        evenings = self._evenings_of(spec)
-        source, findings = self._source(spec, evenings)
-        walked = walk(evenings, source, spec, progress)
-        flags = evenings.desk.panel.flags
-        hashes = {
+    def hashes(self, spec: BacktestSpec) -> dict[str, str]:
+        """Return the hashes of what a backtest rests on."""
+        return {
             "settings": settings_hash(self.platform.settings),
             "data": self.data_sha256,
             "signal": self._signal_sha256(spec),
         }
+
+    def run(self, spec: BacktestSpec, progress: Progress | None = None, *, with_lines: bool = False) -> Backtest:
+        """Walk and keep the trial; see :func:`run_backtest` and, for who earned what, :func:`service.backtest.walk.walk`."""
+        evenings = self._evenings_of(spec)
+        source, findings = self._source(spec, evenings)
+        walked = walk(evenings, source, spec, progress, with_lines=with_lines)
+        flags = evenings.desk.panel.flags
         told = {
             "spec": spec.plain(),
-            "hashes": hashes,
+            "hashes": self.hashes(spec),
             "version": __version__,
             "flags": sorted(flags),
             "figures": figures(walked),

@@ -39,7 +39,7 @@ from service.context import Platform
 from service.decide import decision_market, decision_problem
 from service.decisions import Decision, load_fund_mandate, put_decision, read_decision
 from service.orders import WHOLE, last_prices, refuse_total_return
-from service.ownership import ScoreParts, put_owners, score_parts
+from service.ownership import ScoreParts, owned_weights, put_owners, score_parts
 from service.pretrade import pretrade_findings, restricted_names
 from service.store import audit, fund, rounds
 from service.store.records import RebalanceRecord, RoundRecord
@@ -151,16 +151,12 @@ def _decide(
     )
     solution = solve(problem)
     evidence = _evidence(solution, model, w0, ic)
+    # A holding that is frozen is in the book whatever was decided: who reads the book must be told which those are.
+    evidence["frozen"] = {str(asset_ids[i]): float(w0[i]) for i in np.flatnonzero(problem.frozen)}
     evidence["exposures_sha256"] = platform.blobs.put_array(model.B)
     evidence["risk_model"] = {"sessions": model.sessions, **asdict(platform.settings.fund.risk)}
-    evidence["bands"] = {
-        "beta": mandate.beta_band,
-        "sector": mandate.sector_band,
-        "country": mandate.country_band,
-        "style": mandate.style_band,
-    }
-    evidence |= put_owners(
-        platform,
+    evidence["bands"] = mandate.factor_bands
+    owned = owned_weights(
         split,
         model,
         problem,
@@ -170,6 +166,7 @@ def _decide(
         period_sessions=mandate.sessions_per_rebalance,
         leaving=~in_universe,
     )
+    evidence |= put_owners(platform, split, owned)
     sizes = size_orders(
         solution.weights,
         w0,

@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from market.arrays import BoolArray, FloatArray, IntArray, StrArray
 from market.panel import PanelView
 from portfolio.attribution import session_of
-from portfolio.book import BookState, Liquidity, costs_of
+from portfolio.book import BookState, costs_of
 from portfolio.lifecycle import TRADED, RebalanceState, RebalanceStep, may
 from portfolio.mandate import Mandate
 from portfolio.paperfills import OpenMarket
@@ -32,11 +32,9 @@ from service.book import put_book, read_book
 from service.broker import Broker, PaperBroker, SessionMarket
 from service.context import Platform
 from service.decisions import Decision, load_fund_mandate, read_decision
+from service.liquidity import liquidity_before
 from service.store import audit, fund, orders
 from service.store.records import FillRecord, FundDayRecord, RebalanceRecord
-
-SIGMA_SESSIONS = 63
-"""Sessions over which the volatility in the impact cost is measured: one quarter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +175,13 @@ class _Carry:
     def _market(self, row: int, asset_ids: StrArray, decided_on: date | None) -> OpenMarket:
         """Return what the open of the session at ``row`` is to ``asset_ids``, and what was known of them before."""
         positions = self.platform.desk.positions_of(asset_ids)
+        window = self.platform.settings.universe.adv_window_sessions
         return OpenMarket(
             overnight=self.view.overnight_returns()[row, positions],
             intraday=self.view.intraday_returns()[row, positions],
             halted=~self.view.traded[row, positions],
             delisting=self._delisting(row, positions),
-            liquidity=self._liquidity(row, positions),
+            liquidity=liquidity_before(self.view, row, window, positions),
             prices=self._open_prices(row, positions),
             split=self._split(row, positions, decided_on),
         )
@@ -205,13 +204,6 @@ class _Carry:
     def _delisting(self, row: int, positions: IntArray) -> FloatArray:
         gone = self.view.delisting_index[positions] == row
         return np.where(gone, self.view.delisting_return[positions], np.nan)
-
-    def _liquidity(self, row: int, positions: IntArray) -> Liquidity:
-        """Return volume and volatility as known before the session at ``row``."""
-        window = self.platform.settings.universe.adv_window_sessions
-        volume = np.nan_to_num(self.view.dollar_volume()[max(row - window, 0) : row, positions])
-        returns = self.view.total_returns()[max(row - SIGMA_SESSIONS, 0) : row, positions]
-        return Liquidity(np.median(volume, axis=0), np.nan_to_num(returns).std(axis=0))
 
     def _exposures(self, book: BookState, day: DayRecord, row: int) -> dict[str, float]:
         """Return what the report needs of a close: net, gross, turnover, the market's return, drifted factor exposures."""

@@ -9,7 +9,7 @@ import numpy as np
 from market.calendars import SessionCalendar, session_calendar, to_instant
 from market.dividends import inferred_dividends
 from market.panel import NOT_DELISTED, AssetTable, PanelView, PointInTimePanel
-from market.quotes import Quotes
+from market.quotes import NOTHING, Quotes
 
 CALENDAR_START = date(2013, 1, 1)
 CALENDAR_END = date(2019, 12, 31)
@@ -143,3 +143,11 @@ def changed_after(panel: PointInTimePanel, row: int, seed: int = 1) -> PointInTi
 def session_pairs(panel: PointInTimePanel) -> list[tuple[datetime, datetime]]:
     """Neighbouring known_at instants, for tests at their edges."""
     return list(pairwise(to_instant(k) for k in panel.known_at))
+
+
+def without_quotes(panel: PointInTimePanel, rows: slice, assets: np.ndarray) -> Quotes:
+    """The quotes of a panel less those of some assets on some sessions: nobody traded them."""
+    arrays = {name: values.copy() for name, values in panel.quotes.arrays().items()}
+    for name, values in arrays.items():
+        values[rows, assets] = NOTHING[name]
+    return Quotes(**arrays)

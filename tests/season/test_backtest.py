@@ -7,6 +7,8 @@ from datetime import date
 import numpy as np
 import pytest
 
+from service.attribution import read_lines
+from service.backtest.outcome import tearsheet
 from service.backtest.sources import MetaModelSource
 from service.backtest.spec import BacktestSpec, named_mandate
 from service.context import Platform, build_platform
@@ -29,7 +31,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 @pytest.fixture(scope="module")
 def found(platform: Platform) -> Backtest:
-    return BacktestRoom(platform).run(BacktestSpec(named_mandate(platform.settings), last=LAST))
+    return BacktestRoom(platform).run(BacktestSpec(named_mandate(platform.settings), last=LAST), with_lines=True)
 
 
 def test_it_decides_on_the_sessions_of_the_fund_and_fills_on_theirs(platform: Platform, found: Backtest) -> None:
@@ -60,6 +62,35 @@ def test_its_record_is_that_of_the_rounds_that_had_resolved(platform: Platform, 
     for decision in found.walk.decisions:
         if decision.session in lived:
             assert decision.ic == pytest.approx(lived[decision.session], rel=1e-12)
+
+
+def test_its_models_earn_what_the_funds_models_earned(platform: Platform, found: Backtest) -> None:
+    """The fund's lines came about through the store. While the first book is held both have the same models, and each earns the
+    same but for who is standardized with whom; all of the walk's profit is told, by factor and by model."""
+    with platform.store.read() as connection:
+        lived = read_lines(connection, platform)
+    walked, equity = found.walk, np.concatenate([[found.walk.result.initial_equity], found.walk.result.equity])
+    assert lived is not None
+    assert walked.by_model is not None
+    assert walked.by_factor is not None
+    for lines in (walked.by_factor, walked.by_model):
+        np.testing.assert_allclose(lines.sums, np.diff(equity), atol=1e-9 * equity[0])
+    until = sum(day < np.datetime64(walked.decisions[1].fill_session, "D") for day in walked.sessions)
+    assert lived.sessions[:until] == tuple(walked.sessions[:until].tolist())
+    told = [
+        dict(zip(zip(s.groups, s.names, strict=True), s.values[:until].sum(axis=0), strict=True))
+        for s in (lived.by_model, walked.by_model)
+    ]
+    models = [key for key in told[0] if key[0] in ("signals", "classic") and told[0][key] != 0]
+    assert len(models) > 10
+    assert {key for key in told[1] if told[1][key] != 0 and key[0] in ("signals", "classic")} == set(models)
+    assert np.corrcoef([told[0][m] for m in models], [told[1][m] for m in models])[0, 1] > 0.99
+
+
+def test_its_tear_sheet_tells_of_tournaments_and_models(platform: Platform, found: Backtest) -> None:
+    page = tearsheet(found.walk, BacktestSpec(named_mandate(platform.settings), last=LAST), found.flags)
+    for section in ("Profit by tournament", "Profit by model", "Profit by factor", "Drift between decisions"):
+        assert section in page
 
 
 def _decisions(platform: Platform, connection):

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from crowdalpha.errors import InputRejected
-from service.backtest.capacity import IMPACT_FACTORS, NOT_DEFINED, Capacity, _capacity, run_capacity
+from service.backtest.capacity import IMPACT_FACTORS, NOT_DEFINED, Capacity, _capacity, kept_capacity, run_capacity
+from service.backtest.outcome import tearsheet
 from service.backtest.spec import BacktestSpec, named_mandate
-from service.workflows.backtest import run_backtest
+from service.workflows.backtest import BacktestRoom, run_backtest
 from tests.builders.backtests import WIDE, Room, backtest_home
 
 AUMS = (1e7, 5e9)
@@ -52,6 +53,30 @@ def test_a_second_search_computes_nothing(home: Room, found: Capacity) -> None:
     again = run_capacity(home.platform, spec_of(home), AUMS)
     assert again.rows == found.rows
     assert (found.computed, again.computed) == (6, 0)
+
+
+def test_what_a_search_kept_is_found_by_the_backtest_of_any_of_its_sizes(home: Room, found: Capacity) -> None:
+    """Point by point the search's rows, with the coefficient told beside the asker's own; other backtests are no points."""
+    room, spec = BacktestRoom(home.platform), spec_of(home)
+    own = replace(spec, mandate=replace(spec.mandate, aum=2e7))
+    walked = room.run(own)
+    room.run(replace(own, mandate=replace(own.mandate, risk_aversion=9.0, aum=3e7)))
+    points = kept_capacity(room, own)
+    told = {(p.impact_multiple, p.aum): (p.gross, p.net_pnl, p.sharpe) for p in points}
+    searched = {(r["impact_factor"], r["aum"]): (r["gross"], r["net_pnl"], r["sharpe"]) for r in found.rows}
+    assert {key: told[key] for key in searched} == searched
+    assert set(told) - set(searched) == {(1.0, 2e7)}
+    page = tearsheet(walked.walk, own, walked.flags, capacity=points)
+    assert "<h2>Capacity</h2>" in page
+    doubled = replace(own, mandate=replace(own.mandate, impact_coefficient=2 * own.mandate.impact_coefficient))
+    assert {p.impact_multiple for p in kept_capacity(room, doubled)} == {0.5, 1.0}
+
+
+def test_a_backtest_of_one_size_tells_no_capacity(home: Room, found: Capacity) -> None:
+    room, spec = BacktestRoom(home.platform), spec_of(home)
+    for other in (replace(spec, signal=home.reversal), replace(spec, costs=False), replace(spec, last=date(2016, 2, 26))):
+        room.run(other)
+        assert kept_capacity(room, other) == ()
 
 
 def rows_of(*profits: float) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 back, change one thing at a time and look at the identity; the deflated ratio is recomputed from the kept series."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -12,9 +13,11 @@ import pytest
 
 from crowdalpha.errors import InputRejected, InvariantBroken
 from market.deaths import SYNTHETIC_DEATHS
+from portfolio.charts import number, percent
 from portfolio.trials import deflated_sharpes
 from service.backtest.outcome import tearsheet
 from service.backtest.spec import BacktestSpec, Fill, named_mandate, trial_id
+from service.backtest.trials import probability
 from service.workflows.backtest import Backtest, BacktestRoom, run_backtest
 from tests.builders.backtests import WIDE, Room, backtest_home
 
@@ -111,15 +114,42 @@ def test_the_deflated_ratio_counts_every_trial_on_the_prices(home: Room, room: B
         )
     expected = deflated_sharpes(np.vstack(rows))
     place = [t.id for t in trials].index(found.trial.id)
-    assert room.trials.deflated([found.trial])[found.trial.id] == pytest.approx(expected[place].probability, rel=1e-12)
+    judged = room.trials.deflated([found.trial])[found.trial.id]
+    assert judged is not None
+    assert probability(judged) == pytest.approx(expected[place].probability, rel=1e-12)
+    assert judged.trials == len(trials)
 
 
 def test_the_tear_sheet_says_what_was_walked(home: Room, found: Backtest) -> None:
-    page = tearsheet(found.walk, replace(spec_of(home), deaths_percent=2.0), found.flags, 0.42, 7)
+    page = tearsheet(found.walk, replace(spec_of(home), deaths_percent=2.0), found.flags)
     assert "Backtest of momentum" in page
     assert "2 % deaths a year" in page
-    assert "0.42" in page
     assert "Synthetic market" in page
+    for nobody_knows in ("Profit by factor", "Deflated Sharpe ratio", "<h2>Capacity</h2>"):
+        assert nobody_knows not in page
+
+
+def test_the_tear_sheet_shows_all_that_is_known(home: Room, room: BacktestRoom) -> None:
+    """Who earned what, the drift under the mandate's bands, the ratio beside all trials; the drift is measured here."""
+    found = room.run(spec_of(home), with_lines=True)
+    room.run(replace(spec_of(home), signal=home.reversal))
+    judged = room.trials.deflated([found.trial])[found.trial.id]
+    assert judged is not None
+    page = tearsheet(found.walk, spec_of(home), found.flags, judged, judged.trials)
+    for section in ("Profit by factor", "Profit by source", "Drift between decisions"):
+        assert section in page
+    assert f"{judged.trials} tried on this history, {judged.clusters} of their own" in page
+    assert f"deflated {percent(judged.probability)}" in page
+    assert "Profit by model" not in page, "one signal is one voice"
+    walked = found.walk
+    column = walked.factor_exposures[:, walked.factors.index("momentum")]
+    filled = [walked.sessions.tolist().index(d.fill_session) for d in walked.decisions]
+    moved = [abs(v - column[max(f for f in filled if f <= t)]) for t, v in enumerate(column) if t not in filled]
+    line = re.search(r">momentum</th>(.*?)</tr>", page[page.index("Drift between decisions") :], re.DOTALL)
+    assert line is not None
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", line[1])
+    assert cells[0] == number(spec_of(home).mandate.style_band, 3)
+    assert cells[2] == number(float(np.median(moved)), 3)
 
 
 def test_a_home_without_rounds_has_no_meta_model(home: Room, room: BacktestRoom) -> None:

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from crowdalpha.errors import InputRejected
+from market.arrays import StrArray
 from market.calendars import to_instant
 from market.ranks import tie_kept_rank
 from market.synthetic import SyntheticSpec, generate_market
 from portfolio.book import BookState, Liquidity, TradingCosts, costs_of
 from portfolio.ladder import solve
-from portfolio.simulate import backtest
+from portfolio.simulate import BacktestResult, backtest
 from service.backtest.evenings import Evenings, Stretch
 from service.backtest.sources import HistorySource, Moment, Opinion, spaced
 from service.backtest.spec import BacktestSpec, Fill, named_mandate
@@ -55,13 +56,12 @@ def targets_of(found: Walk, first: int) -> dict[int, np.ndarray]:
     return targets
 
 
-def test_equity_is_that_of_the_same_targets_on_the_whole_panel() -> None:
-    """The twin is given all sessions at once, with volumes and deviations taken here."""
-    panel, found = eventful_panel(), walked()
+def twin_of(found: Walk, *, keep_weights: bool = False) -> BacktestResult:
+    """The plain backtest of a walk's targets, which is given all sessions at once, with volumes and deviations taken here."""
+    panel = eventful_panel()
     view = panel.as_of(to_instant(panel.known_at[-1]))
     first = panel.index_of(found.decisions[0].fill_session)
-    count = len(found.sessions)
-    rows = slice(first, first + count)
+    rows = slice(first, first + len(found.sessions))
     targets = targets_of(found, first)
     volume, returns = np.nan_to_num(view.dollar_volume()), np.nan_to_num(view.total_returns())
     liquidity = {
@@ -72,11 +72,17 @@ def test_equity_is_that_of_the_same_targets_on_the_whole_panel() -> None:
     }
     mandate = spec_of().mandate
     gone = np.where(view.delisting_index >= first, view.delisting_index - first, -1)
-    twin = backtest(
+    return backtest(
         view.overnight_returns()[rows], view.intraday_returns()[rows], targets, costs_of(mandate), initial=mandate.aum,
         traded=view.traded[rows], delisting_rows=gone, delisting_returns=view.delisting_return, liquidity=liquidity,
+        keep_weights=keep_weights,
     )  # fmt: skip
-    assert np.array_equal(found.sessions, panel.sessions[rows])
+
+
+def test_equity_is_that_of_the_same_targets_on_the_whole_panel() -> None:
+    panel, found = eventful_panel(), walked()
+    twin, first = twin_of(found), panel.index_of(found.decisions[0].fill_session)
+    assert np.array_equal(found.sessions, panel.sessions[first : first + len(found.sessions)])
     np.testing.assert_allclose(found.result.equity, twin.equity, rtol=1e-12)
     assert len(twin.forced_closes) == len(found.result.forced_closes)
 
@@ -199,6 +205,9 @@ class Mute:
 
     def record(self, moment: Moment) -> list[float]:
         return []
+
+    def parts(self, moment: Moment, asset_ids: StrArray) -> None:
+        return None
 
 
 def test_the_book_stays_where_the_source_is_silent() -> None:
