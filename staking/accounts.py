@@ -6,6 +6,7 @@
     treasury                     the operator's purse: pays payouts
     burned                       where burns go, never to leave again
     provider:<provider>          free tokens of a provider
+    pool:<provider>              stake of a provider that is on none of its models yet
     stake:<model>                stake of a model that no open round holds
     reserve:<round>:<model>      what a round holds of a model until it resolves
 """
@@ -19,12 +20,20 @@ BURNED: AccountId = "burned"
 OVERDRAWN_ALLOWED = frozenset({EXTERNAL, TREASURY})
 """The two accounts that may stand below zero: what came in from outside, and what the operator owes."""
 
-_PARTS = {"external": 1, "treasury": 1, "burned": 1, "provider": 2, "stake": 2, "reserve": 3}
+_PARTS = {"external": 1, "treasury": 1, "burned": 1, "provider": 2, "pool": 2, "stake": 2, "reserve": 3}
+
+CLASSES = tuple(_PARTS)
+"""Every class of account."""
 
 
 def provider_account(provider_id: str) -> AccountId:
     """Return the account of a provider's free tokens."""
     return f"provider:{provider_id}"
+
+
+def pool_account(provider_id: str) -> AccountId:
+    """Return the account of a provider's pool: what its weights have put on no model."""
+    return f"pool:{provider_id}"
 
 
 def stake_account(model_id: str) -> AccountId:

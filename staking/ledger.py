@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from crowdalpha.canonical import Plain, canonical_hash
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InvariantBroken
-from staking.accounts import OVERDRAWN_ALLOWED, AccountId, account_class
+from staking.accounts import CLASSES, OVERDRAWN_ALLOWED, AccountId, account_class
 from staking.amount import ATOMS_MAX, format_amount
 
 SEAL_FORMAT = 1
@@ -27,16 +27,19 @@ GENESIS_HASH = "0" * 64
 
 Balances = dict[AccountId, int]
 
-KIND_FLOWS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "deposit": ("external", ("provider", "treasury")),
-    "stake": ("provider", ("stake",)),
-    "unstake": ("stake", ("provider",)),
-    "reserve": ("stake", ("reserve",)),
-    "release": ("reserve", ("stake",)),
-    "payout": ("treasury", ("stake",)),
-    "burn": ("reserve", ("burned",)),
+KIND_FLOWS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "deposit": (("external",), ("provider", "treasury")),
+    "withdraw": (("provider",), ("external",)),
+    "stake": (("provider",), ("stake", "pool")),
+    "unstake": (("stake", "pool"), ("provider",)),
+    "reweight": (("pool", "stake"), ("pool", "stake")),
+    "reserve": (("stake",), ("reserve",)),
+    "release": (("reserve",), ("stake",)),
+    "payout": (("treasury",), ("stake", "provider")),
+    "burn": (("reserve",), ("burned",)),
+    "correction": (CLASSES, CLASSES),
 }
-"""For each kind of transfer the class of account that gives and the classes that may take. No other flow exists."""
+"""For each kind of transfer the classes of account that may give and those that may take. No other flow exists."""
 
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?(Z|\+00:00))?")
 
@@ -103,9 +106,9 @@ class Transfer:
     def _check_flow(self) -> None:
         if self.kind not in KIND_FLOWS:
             raise _broken(f"Transfer {self.id} is of the unknown kind {self.kind!r}.")
-        giver, takers = KIND_FLOWS[self.kind]
+        givers, takers = KIND_FLOWS[self.kind]
         for entry in self.entries:
-            allowed = takers if entry.amount_atoms > 0 else (giver,)
+            allowed = takers if entry.amount_atoms > 0 else givers
             if account_class(entry.account) not in allowed:
                 raise _broken(f"Transfer {self.id} is a {self.kind} and cannot move {entry.amount_atoms} on {entry.account}.")
 

@@ -6,12 +6,13 @@ and started again books nothing twice. Whether a round may resolve now is not de
 1. Payouts and burns come from :func:`staking.payout.payouts`.
 2. ``<round>:burn`` moves each burn from the round's reserve to ``burned``.
 3. ``<round>:release`` moves the rest of each reserve back to the model's stake.
-4. ``<round>:payout`` moves payouts from the treasury to the models' stakes, where they compound.
+4. ``<round>:payout`` moves payouts from the treasury to the models' stakes, where they compound, or to the wallet of a provider
+   whose stake was fixed at the close.
 
 A void round has step 3 only: everything goes back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
@@ -19,7 +20,7 @@ from crowdalpha.canonical import Plain, canonical_bytes, canonical_hash, sha256_
 from crowdalpha.codes import Code
 from crowdalpha.errors import InvariantBroken
 from crowdalpha.terms import PayoutTerms
-from staking.accounts import BURNED, TREASURY, reserve_account, stake_account
+from staking.accounts import BURNED, TREASURY, provider_account, reserve_account, stake_account
 from staking.ledger import LedgerEntry, Transfer
 from staking.payout import StakeLine, payouts
 from staking.stakes import reservation
@@ -42,6 +43,8 @@ class ResolutionLine:
         Part of a positive payout that is kept.
     before_budget_atoms, payout_atoms : int
         Payout before and after scaling to the budget; negative is a burn.
+    wallet_of : str
+        Id of the provider whose wallet a payout goes to; empty where it goes to the stake.
     """
 
     model_id: str
@@ -51,6 +54,7 @@ class ResolutionLine:
     retention_ppb: int
     before_budget_atoms: int
     payout_atoms: int
+    wallet_of: str = ""
 
     @property
     def paid_atoms(self) -> int:
@@ -68,8 +72,11 @@ class ResolutionLine:
         return self.reserved_atoms - self.burned_atoms
 
     def as_plain(self) -> dict[str, Plain]:
-        """Return the line as plain values; atoms are decimal text, because they do not fit the integers of every language."""
-        return {
+        """Return the line as plain values; atoms are decimal text, because they do not fit the integers of every language.
+
+        ``wallet_of`` is left out where it is empty.
+        """
+        plain: dict[str, Plain] = {
             "model_id": self.model_id,
             "at_risk_atoms": str(self.at_risk_atoms),
             "reserved_atoms": str(self.reserved_atoms),
@@ -78,6 +85,7 @@ class ResolutionLine:
             "before_budget_atoms": str(self.before_budget_atoms),
             "payout_atoms": str(self.payout_atoms),
         }
+        return plain | {"wallet_of": self.wallet_of} if self.wallet_of else plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +158,9 @@ class Resolution:
         return sha256_hex(self.canonical())
 
 
-def resolve(round_id: str, lines: Sequence[StakeLine], terms: PayoutTerms, at: str) -> Resolution:
+def resolve(
+    round_id: str, lines: Sequence[StakeLine], terms: PayoutTerms, at: str, wallets: Mapping[str, str] | None = None
+) -> Resolution:
     """Settle a round by its terms.
 
     Parameters
@@ -163,6 +173,8 @@ def resolve(round_id: str, lines: Sequence[StakeLine], terms: PayoutTerms, at: s
         The terms copied into the round at its opening.
     at : str
         When it is booked, ISO 8601 text as in :class:`staking.ledger.Transfer`; it stands in the transfers only.
+    wallets : mapping of model id to provider id, optional
+        Models whose payouts go to their provider's wallet, as the close froze it.
 
     Returns
     -------
@@ -179,7 +191,7 @@ def resolve(round_id: str, lines: Sequence[StakeLine], terms: PayoutTerms, at: s
     ordered = _ordered(lines, terms)
     outcomes = payouts(ordered, terms)
     settled = tuple(
-        _settle(line, outcome.before_budget_atoms, outcome.payout_atoms)
+        _settle(line, outcome.before_budget_atoms, outcome.payout_atoms, (wallets or {}).get(line.model_id, ""))
         for line, outcome in zip(ordered, outcomes, strict=True)
     )
     return Resolution(round_id, "resolved", _terms_hash(terms), settled, _transfers(round_id, settled, at))
@@ -211,7 +223,7 @@ def _ordered(lines: Sequence[StakeLine], terms: PayoutTerms) -> list[StakeLine]:
     return ordered
 
 
-def _settle(line: StakeLine, before_budget_atoms: int, payout_atoms: int) -> ResolutionLine:
+def _settle(line: StakeLine, before_budget_atoms: int, payout_atoms: int, wallet_of: str = "") -> ResolutionLine:
     scores = tuple(sorted(line.scores_ppb.items()))
     return ResolutionLine(
         line.model_id,
@@ -221,13 +233,14 @@ def _settle(line: StakeLine, before_budget_atoms: int, payout_atoms: int) -> Res
         line.retention_ppb,
         before_budget_atoms,
         payout_atoms,
+        wallet_of,
     )
 
 
 def _transfers(round_id: str, lines: Sequence[ResolutionLine], at: str) -> tuple[Transfer, ...]:
     burn: list[LedgerEntry] = []
     release: list[LedgerEntry] = []
-    pay: list[LedgerEntry] = []
+    paid: dict[str, int] = {}
     for line in lines:
         held, own = reserve_account(round_id, line.model_id), stake_account(line.model_id)
         if line.burned_atoms:
@@ -235,10 +248,12 @@ def _transfers(round_id: str, lines: Sequence[ResolutionLine], at: str) -> tuple
         if line.released_atoms:
             release += [LedgerEntry(held, -line.released_atoms), LedgerEntry(own, line.released_atoms)]
         if line.paid_atoms:
-            pay.append(LedgerEntry(own, line.paid_atoms))
+            taker = provider_account(line.wallet_of) if line.wallet_of else own
+            paid[taker] = paid.get(taker, 0) + line.paid_atoms
     if burn:
         burn.append(LedgerEntry(BURNED, -sum(entry.amount_atoms for entry in burn)))
+    pay = [LedgerEntry(account, atoms) for account, atoms in paid.items()]
     if pay:
-        pay.append(LedgerEntry(TREASURY, -sum(entry.amount_atoms for entry in pay)))
+        pay.append(LedgerEntry(TREASURY, -sum(paid.values())))
     kinds = (("burn", burn), ("release", release), ("payout", pay))
     return tuple(Transfer(f"{round_id}:{kind}", kind, at, tuple(entries), round_id) for kind, entries in kinds if entries)

@@ -4,21 +4,26 @@ Rounds overlap: a weekly round of 20 sessions lives beside four others on the sa
 account of its own, the most that the round can burn. What is set aside twice does not exist, so no order of results can
 bring a stake below zero.
 
-For a model with ``free`` atoms in its stake account and ``held`` atoms in the reserves of open rounds, under the clip c:
+For a model with ``free`` atoms in its stake account, ``held`` atoms in the reserves of open rounds and ``pending`` atoms on
+their way out (:mod:`staking.releases`), under the clip c:
 
-1. stake = free + held (what the model owns, whichever account it lies in);
-2. at risk = min(stake, floor(free / c)), or nothing if the stake is below the least stake of the terms;
-3. reserved = ceil(at risk · c), which is at most ``free`` by step 2.
+1. a stake of mode ``fixed`` that is below its amount is topped up from the wallet, as far as that reaches;
+2. stake = free + held − pending (what stays the model's, whichever account it lies in), and at most the fixed amount;
+3. at risk = min(stake, floor((free − pending) / c)), or nothing if the stake is below the least stake of the terms;
+4. reserved = ceil(at risk · c), which is at most ``free − pending`` by step 3.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InvariantBroken
 from crowdalpha.terms import PPB, PayoutTerms
-from staking.accounts import EXTERNAL, AccountId, provider_account, reserve_account, stake_account
+from staking.accounts import EXTERNAL, TREASURY, AccountId, pool_account, provider_account, reserve_account, stake_account
 from staking.ledger import LedgerEntry, Transfer
+
+STAKE_MODES = ("compound", "fixed")
+"""``compound``: payouts go to the stake. ``fixed``: a constant amount is at risk, and payouts go to the provider's wallet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +38,27 @@ class Candidate:
         not resolved.
     free_atoms : int
         The balance of ``stake:<model>`` alone.
+    pending_atoms : int
+        What of both is on its way back to the wallet; it may exceed ``free_atoms`` until rounds give back what they hold.
+    fixed_atoms : int or None
+        The constant amount of a stake of mode ``fixed``; None for one that compounds.
     """
 
     model_id: str
     stake_atoms: int
     free_atoms: int
+    pending_atoms: int = 0
+    fixed_atoms: int | None = None
+
+    @property
+    def own_atoms(self) -> int:
+        """The stake without what is on its way out."""
+        return max(self.stake_atoms - self.pending_atoms, 0)
+
+    @property
+    def counted_atoms(self) -> int:
+        """What a close may count of the stake: all that stays, or the fixed amount if that is less."""
+        return self.own_atoms if self.fixed_atoms is None else min(self.own_atoms, self.fixed_atoms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +69,7 @@ class AtRisk:
     ----------
     model_id : str
     stake_atoms : int
-        Whole stake at the close: free balance plus what older open rounds held.
+        Stake at the close: free balance plus what older open rounds held, without what was on its way out.
     at_risk_atoms : int
         The base of payout and burn.
     reserved_atoms : int
@@ -113,11 +134,50 @@ def close_stakes(candidates: Iterable[Candidate], terms: PayoutTerms) -> tuple[A
     for one in candidates:
         if one.model_id in frozen:
             raise InvariantBroken(Code.LEDGER_BROKEN, f"Model {one.model_id} stands twice in one close.")
-        amount = at_risk(one.stake_atoms, one.free_atoms, terms.clip_ppb)
-        if one.stake_atoms < terms.stake_min_atoms:
+        free = max(one.free_atoms - one.pending_atoms, 0)
+        amount = min(at_risk(one.own_atoms, free, terms.clip_ppb), one.counted_atoms)
+        if one.counted_atoms < terms.stake_min_atoms:
             amount = 0
-        frozen[one.model_id] = AtRisk(one.model_id, one.stake_atoms, amount, reservation(amount, terms.clip_ppb))
+        frozen[one.model_id] = AtRisk(one.model_id, one.own_atoms, amount, reservation(amount, terms.clip_ppb))
     return tuple(frozen[model] for model in sorted(frozen) if frozen[model].at_risk_atoms)
+
+
+def top_ups(fixed: Mapping[str, Sequence[Candidate]], wallets: Mapping[str, int]) -> dict[str, int]:
+    """Return what fixed stakes below their amount get from the wallets of their providers, in atoms by model id.
+
+    Parameters
+    ----------
+    fixed : mapping of provider id to sequence of Candidate
+        Those with a fixed amount. A wallet that cannot fill all goes to them by model id, in turn.
+    wallets : mapping of provider id to int
+        Atoms in each wallet.
+    """
+    found: dict[str, int] = {}
+    for provider_id, owned in fixed.items():
+        left = wallets.get(provider_id, 0)
+        for one in sorted(owned, key=lambda candidate: candidate.model_id):
+            amount = min(left, max((one.fixed_atoms or 0) - one.own_atoms, 0))
+            if amount:
+                found[one.model_id] = amount
+                left -= amount
+    return found
+
+
+def top_up(round_id: str, amounts: Mapping[str, int], owners: Mapping[str, str], at: str) -> Transfer | None:
+    """Return the one transfer by which wallets fill fixed stakes before a close, or None when there is nothing to move.
+
+    Parameters
+    ----------
+    amounts : mapping of model id to int
+        As :func:`top_ups` gives them, in atoms.
+    owners : mapping of model id to provider id
+    """
+    given: dict[str, int] = {}
+    for model_id, amount in amounts.items():
+        given[owners[model_id]] = given.get(owners[model_id], 0) + amount
+    entries = [LedgerEntry(provider_account(provider), -amount) for provider, amount in given.items()]
+    entries += [LedgerEntry(stake_account(model), amount) for model, amount in amounts.items()]
+    return Transfer(f"{round_id}:top-up", "stake", at, tuple(entries), round_id) if entries else None
 
 
 def _move(
@@ -132,6 +192,16 @@ def deposit(transfer_id: str, provider_id: str, amount_atoms: int, at: str, refe
     return _move("deposit", transfer_id, EXTERNAL, provider_account(provider_id), amount_atoms, at, reference)
 
 
+def treasury_deposit(transfer_id: str, amount_atoms: int, at: str, reference: str = "") -> Transfer:
+    """Return the transfer by which the operator puts tokens from outside into the treasury."""
+    return _move("deposit", transfer_id, EXTERNAL, TREASURY, amount_atoms, at, reference)
+
+
+def withdraw(transfer_id: str, provider_id: str, amount_atoms: int, at: str, reference: str = "") -> Transfer:
+    """Return the transfer by which a provider takes tokens of the wallet out of the platform."""
+    return _move("withdraw", transfer_id, provider_account(provider_id), EXTERNAL, amount_atoms, at, reference)
+
+
 def stake(transfer_id: str, provider_id: str, model_id: str, amount_atoms: int, at: str, reference: str = "") -> Transfer:
     """Return the transfer by which a provider puts free tokens behind a model; at risk from the next close on."""
     return _move("stake", transfer_id, provider_account(provider_id), stake_account(model_id), amount_atoms, at, reference)
@@ -140,6 +210,16 @@ def stake(transfer_id: str, provider_id: str, model_id: str, amount_atoms: int, 
 def unstake(transfer_id: str, provider_id: str, model_id: str, amount_atoms: int, at: str, reference: str = "") -> Transfer:
     """Return the transfer by which a provider takes free stake back; what open rounds hold stays out of reach."""
     return _move("unstake", transfer_id, stake_account(model_id), provider_account(provider_id), amount_atoms, at, reference)
+
+
+def stake_pool(transfer_id: str, provider_id: str, amount_atoms: int, at: str, reference: str = "") -> Transfer:
+    """Return the transfer by which a provider puts free tokens into the pool; its weights place them at the next close."""
+    return _move("stake", transfer_id, provider_account(provider_id), pool_account(provider_id), amount_atoms, at, reference)
+
+
+def unstake_pool(transfer_id: str, provider_id: str, amount_atoms: int, at: str, reference: str = "") -> Transfer:
+    """Return the transfer by which a provider takes back what the pool has put on no model."""
+    return _move("unstake", transfer_id, pool_account(provider_id), provider_account(provider_id), amount_atoms, at, reference)
 
 
 def reserve(round_id: str, frozen: Sequence[AtRisk], at: str) -> Transfer | None:

@@ -6,16 +6,17 @@ import typer
 
 from service.cli.options import HOME, HomeOption, JsonOption, TournamentOption, parse_tokens
 
-providers = typer.Typer(help="Providers: accounts.", no_args_is_help=True)
+providers = typer.Typer(help="Providers: accounts and wallets.", no_args_is_help=True)
 models = typer.Typer(help="Models: a provider's streams of files.", no_args_is_help=True)
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="3 to 40 of a-z, 0-9 and _.")]
+TokensArgument = Annotated[str, typer.Argument(metavar="TOKENS", help="How many tokens, such as 1.5.")]
 ProviderOption = Annotated[str, typer.Option("--provider", "-p", metavar="NAME", help="Whose it is.")]
 
 
 @providers.callback()
 def _group() -> None:
-    """Providers: accounts."""
+    """Providers: accounts and wallets."""
 
 
 @providers.command("create")
@@ -36,6 +37,33 @@ def create_provider(
         echo_json(provider)
     else:
         typer.echo(f"Provider {name} stands, with {deposit} tokens.")
+
+
+@providers.command("deposit")
+def deposit(name: NameArgument, tokens: TokensArgument, home: HomeOption = HOME) -> None:
+    """Credit a wallet with tokens from outside."""
+    from service.context import open_platform
+    from service.workflows import accounts
+    from staking.amount import format_amount
+
+    with open_platform(home) as platform:
+        wallet = accounts.deposit_tokens(platform, name, parse_tokens(tokens))
+    typer.echo(f"The wallet of {name} holds {format_amount(wallet)} tokens.")
+
+
+@providers.command("withdraw")
+def withdraw(name: NameArgument, tokens: TokensArgument, home: HomeOption = HOME) -> None:
+    """Take tokens of a wallet out of the platform.
+
+    What is staked is not in the wallet: release it first.
+    """
+    from service.context import open_platform
+    from service.workflows import accounts
+    from staking.amount import format_amount
+
+    with open_platform(home) as platform:
+        wallet = accounts.withdraw_tokens(platform, name, parse_tokens(tokens))
+    typer.echo(f"The wallet of {name} holds {format_amount(wallet)} tokens.")
 
 
 @models.command("create")

@@ -17,7 +17,8 @@ def model_rows(platform: Platform) -> list[dict[str, Any]]:
 
 
 def stake_rows(platform: Platform, model_name: str | None) -> list[dict[str, Any]]:
-    """Return one row a model, or only that of ``model_name``: what is free, what rounds hold, and the sum, in tokens.
+    """Return one row a model, or only that of ``model_name``: what is free, what rounds hold, the sum, what of it is on its
+    way back, and the mode, in tokens.
 
     Raises
     ------
@@ -35,7 +36,7 @@ def stake_rows(platform: Platform, model_name: str | None) -> list[dict[str, Any
                 raise InputRejected(Code.MODEL_UNKNOWN, f"There is no model '{model_name[:40]}'.")
             chosen = [model]
         rows = _stakes(connection, chosen)
-    names = ("model", "provider", "tournament", "free_tokens", "held_tokens", "stake_tokens")
+    names = ("model", "provider", "tournament", "free_tokens", "held_tokens", "stake_tokens", "pending_tokens", "mode")
     return [{name: row[name] for name in names} for row in rows]
 
 
@@ -95,22 +96,26 @@ def _readable(account: str, names: dict[str, str]) -> str:
 
 
 def _stakes(connection: Any, chosen: list[Any]) -> list[dict[str, Any]]:
-    from service.store import ledger, providers
-    from service.workflows.stakes import held_atoms
-    from staking import format_amount, stake_account
+    from service.store import providers
+    from service.workflows.stakes import candidates
+    from staking import STAKE_MODES, format_amount
 
     owners = {provider.id: provider.name for provider in providers.list_providers(connection)}
+    standing = candidates(connection, [model.id for model in chosen])
     rows = []
     for model in chosen:
-        free, held = ledger.balance(connection, stake_account(model.id)), held_atoms(connection, model.id)
+        one = standing[model.id]
+        compound, fixed = STAKE_MODES
         rows.append(
             {
                 "model": model.name,
                 "provider": owners[model.provider_id],
                 "tournament": model.tournament.label,
-                "free_tokens": format_amount(free),
-                "held_tokens": format_amount(held),
-                "stake_tokens": format_amount(free + held),
+                "free_tokens": format_amount(one.free_atoms),
+                "held_tokens": format_amount(one.stake_atoms - one.free_atoms),
+                "stake_tokens": format_amount(one.stake_atoms),
+                "pending_tokens": format_amount(one.pending_atoms),
+                "mode": compound if one.fixed_atoms is None else f"{fixed} at {format_amount(one.fixed_atoms)}",
                 "created_at": model.created_at.isoformat(),
             }
         )

@@ -11,12 +11,13 @@ Transfers and entries are never changed or removed: triggers refuse it. Balances
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InvariantBroken
+from service.store.parts import parts
 from service.store.records import LedgerHead
 from service.store.schema import balances as balances_table
 from service.store.schema import entries, ledger_head, transfers
@@ -31,11 +32,6 @@ from staking.ledger import (
     seal,
     verify_chain,
 )
-
-Name = TypeVar("Name", str, int)
-
-IDS_AT_ONCE = 500
-"""How many ids or accounts one statement names; SQLite and PostgreSQL both bound the number of parameters."""
 
 ROWS_AT_ONCE = 1_000
 """How many rows a check of the whole ledger holds at a time."""
@@ -95,7 +91,7 @@ def balance(connection: Connection, account: str) -> int:
 def balances_of(connection: Connection, accounts: Iterable[str]) -> dict[str, int]:
     """Return the balances of those accounts that were ever touched."""
     found: dict[str, int] = {}
-    for part in _parts(sorted(accounts)):
+    for part in parts(sorted(accounts)):
         rows = connection.execute(select(balances_table).where(balances_table.c.account.in_(part)))
         found.update((row.account, row.balance) for row in rows)
     return found
@@ -188,7 +184,7 @@ def _insert(connection: Connection, fresh: Sequence[LedgerRecord], touched: dict
 
 def _posted(connection: Connection, ids: Sequence[str]) -> list[LedgerRecord]:
     found: list[LedgerRecord] = []
-    for part in _parts(ids):
+    for part in parts(ids):
         rows = connection.execute(select(transfers).where(transfers.c.id.in_(part))).all()
         found += _with_entries(connection, rows)
     return found
@@ -196,15 +192,15 @@ def _posted(connection: Connection, ids: Sequence[str]) -> list[LedgerRecord]:
 
 def _with_entries(connection: Connection, rows: Sequence[Row[Any]]) -> list[LedgerRecord]:
     by_sequence: dict[int, list[LedgerEntry]] = {row.sequence: [] for row in rows}
-    for part in _parts(list(by_sequence)):
+    for part in parts(list(by_sequence)):
         statement = select(entries).where(entries.c.transfer_sequence.in_(part))
         for entry in connection.execute(statement.order_by(entries.c.transfer_sequence, entries.c.position)):
             by_sequence[entry.transfer_sequence].append(LedgerEntry(entry.account, entry.amount))
     return [_record(row, by_sequence[row.sequence]) for row in rows]
 
 
-def _record(row: Row[Any], parts: Sequence[LedgerEntry]) -> LedgerRecord:
-    transfer = Transfer(row.id, row.kind, row.at, tuple(parts), row.reference)
+def _record(row: Row[Any], own: Sequence[LedgerEntry]) -> LedgerRecord:
+    transfer = Transfer(row.id, row.kind, row.at, tuple(own), row.reference)
     return LedgerRecord(row.sequence, row.previous_hash, row.hash, transfer)
 
 
@@ -234,8 +230,3 @@ def _orphans(connection: Connection) -> list[int]:
     known = select(transfers.c.sequence)
     statement = select(entries.c.transfer_sequence).where(entries.c.transfer_sequence.not_in(known)).distinct()
     return sorted(connection.execute(statement).scalars())
-
-
-def _parts(names: Sequence[Name]) -> Iterator[Sequence[Name]]:
-    for start in range(0, len(names), IDS_AT_ONCE):
-        yield names[start : start + IDS_AT_ONCE]

@@ -1,5 +1,6 @@
 """Models: the named streams. A name stands once over all providers and tournaments, so that it can stand in a link."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
@@ -7,6 +8,7 @@ from sqlalchemy import Connection, Row, insert, select
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict
 from crowdalpha.ids import Tournament
+from service.store.parts import parts
 from service.store.records import ModelRecord
 from service.store.schema import models
 
@@ -51,6 +53,15 @@ def list_models(connection: Connection, tournament: Tournament | None = None) ->
     records = [_record(row) for row in connection.execute(statement)]
     # Sorted here: the databases need not agree about the order of letters.
     return sorted(records, key=lambda record: record.name)
+
+
+def owners_of(connection: Connection, model_ids: Collection[str]) -> dict[str, str]:
+    """Return the ids of the providers of models, by model id."""
+    found: dict[str, str] = {}
+    for part in parts(sorted(model_ids)):
+        rows = connection.execute(select(models.c.id, models.c.provider_id).where(models.c.id.in_(part)))
+        found.update((row.id, row.provider_id) for row in rows)
+    return found
 
 
 def models_of_provider(connection: Connection, provider_id: str) -> list[ModelRecord]:

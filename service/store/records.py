@@ -97,13 +97,61 @@ class SubmissionCounts:
 
 @dataclass(frozen=True, slots=True)
 class AtRiskRecord:
-    """What a round froze of a model's stake at its close."""
+    """What a round froze of a model's stake at its close; ``pays_wallet`` says where a payout goes, if not to the stake."""
 
     round: RoundKey
     model_id: str
     stake_atoms: int
     at_risk_atoms: int
     reserved_atoms: int
+    pays_wallet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StakePlan:
+    """What a provider has said about a model's stake.
+
+    Attributes
+    ----------
+    mode : str
+        One of :data:`staking.STAKE_MODES`.
+    fixed_atoms : int or None
+        The constant amount of mode ``fixed``.
+    chosen_ppb : mapping of str to int, or None
+        Multipliers that the provider chose where terms leave a choice.
+    """
+
+    model_id: str
+    mode: str
+    fixed_atoms: int | None
+    changed_at: datetime
+    chosen_ppb: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StakePool:
+    """A provider's weights over its models, in ppb by model id: one stake behind all of them."""
+
+    provider_id: str
+    weights_ppb: Mapping[str, int]
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StakeRelease:
+    """Stake that is, or was, on its way back to the wallet: ``pending``, ``released`` or ``cancelled``.
+
+    ``rounds`` are those that it waits for, such as ``signals-7``; ``burned_atoms`` is what their burns took of it.
+    """
+
+    id: str
+    model_id: str
+    requested_at: datetime
+    amount_atoms: int
+    burned_atoms: int
+    rounds: tuple[str, ...]
+    state: str = "pending"
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,30 @@
-"""What each close froze of the stakes. The stakes themselves are balances of the ledger."""
+"""What each close froze of the stakes, and what providers have said about them: plans, pools, releases that wait.
 
-from collections.abc import Sequence
+The stakes themselves are balances of the ledger.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from crowdalpha.ids import RoundKey, RoundState, Tournament
-from service.store.records import AtRiskRecord
-from service.store.schema import at_risk, of_round, round_values, rounds
+from service.store.parts import parts
+from service.store.records import AtRiskRecord, StakePlan, StakePool, StakeRelease
+from service.store.schema import at_risk, of_round, round_values, rounds, stake_plans, stake_pools, stake_releases
+from service.store.upsert import upsert_into
 
 SETTLED = (RoundState.RESOLVED, RoundState.VOID)
 """States in which a round holds nothing any more."""
 
+PENDING = "pending"
+
 
 def _record(row: Row[Any]) -> AtRiskRecord:
     key = RoundKey(Tournament(row.tournament), row.number)
-    return AtRiskRecord(key, row.model_id, row.stake_atoms, row.at_risk_atoms, row.reserved_atoms)
+    return AtRiskRecord(key, row.model_id, row.stake_atoms, row.at_risk_atoms, row.reserved_atoms, bool(row.pays_wallet))
 
 
 def add_at_risk(connection: Connection, records: Sequence[AtRiskRecord]) -> None:
@@ -27,6 +36,7 @@ def add_at_risk(connection: Connection, records: Sequence[AtRiskRecord]) -> None
             "stake_atoms": record.stake_atoms,
             "at_risk_atoms": record.at_risk_atoms,
             "reserved_atoms": record.reserved_atoms,
+            "pays_wallet": record.pays_wallet,
         }
         for record in records
     ]
@@ -40,13 +50,84 @@ def at_risk_of_round(connection: Connection, key: RoundKey) -> list[AtRiskRecord
     return sorted((_record(row) for row in rows), key=lambda record: record.model_id)
 
 
-def open_reservations(connection: Connection, model_id: str) -> list[AtRiskRecord]:
-    """Return what rounds that are neither resolved nor void hold of a model, by number."""
+def open_reservations(connection: Connection, model_ids: Collection[str]) -> list[AtRiskRecord]:
+    """Return what rounds that are neither resolved nor void hold of models, by round and model id."""
     same = (at_risk.c.tournament == rounds.c.tournament) & (at_risk.c.number == rounds.c.number)
-    statement = (
-        select(at_risk)
-        .join(rounds, same)
-        .where(at_risk.c.model_id == model_id, rounds.c.state.not_in([state.value for state in SETTLED]))
-        .order_by(at_risk.c.tournament, at_risk.c.number)
-    )
-    return [_record(row) for row in connection.execute(statement)]
+    unsettled = rounds.c.state.not_in([state.value for state in SETTLED])
+    statement = select(at_risk).join(rounds, same).where(unsettled)
+    found: list[AtRiskRecord] = []
+    for part in parts(sorted(model_ids)):
+        found += [_record(row) for row in connection.execute(statement.where(at_risk.c.model_id.in_(part)))]
+    return sorted(found, key=lambda record: (record.round, record.model_id))
+
+
+def put_plan(connection: Connection, plan: StakePlan) -> None:
+    """Keep what a provider says of a model's stake; the last word holds."""
+    connection.execute(upsert_into(connection, stake_plans), [asdict(plan)])
+
+
+def plans_of(connection: Connection, model_ids: Collection[str]) -> dict[str, StakePlan]:
+    """Return the plans of those models that have one, by model id."""
+    found: dict[str, StakePlan] = {}
+    for part in parts(sorted(model_ids)):
+        for row in connection.execute(select(stake_plans).where(stake_plans.c.model_id.in_(part))):
+            found[row.model_id] = StakePlan(row.model_id, row.mode, row.fixed_atoms, row.changed_at, row.chosen_ppb)
+    return found
+
+
+def put_pool(connection: Connection, pool: StakePool) -> None:
+    """Keep a provider's weights; the last word holds."""
+    connection.execute(upsert_into(connection, stake_pools), [asdict(pool)])
+
+
+def remove_pool(connection: Connection, provider_id: str) -> None:
+    """Forget a provider's weights."""
+    connection.execute(delete(stake_pools).where(stake_pools.c.provider_id == provider_id))
+
+
+def pools(connection: Connection, provider_id: str | None = None) -> list[StakePool]:
+    """Return all pools, or that of one provider if it has one, by provider id."""
+    statement = select(stake_pools)
+    if provider_id is not None:
+        statement = statement.where(stake_pools.c.provider_id == provider_id)
+    found = [StakePool(row.provider_id, row.weights_ppb, row.changed_at) for row in connection.execute(statement)]
+    return sorted(found, key=lambda pool: pool.provider_id)
+
+
+def add_release(connection: Connection, record: StakeRelease) -> None:
+    """Keep a request to release stake."""
+    connection.execute(insert(stake_releases), [asdict(record)])
+
+
+def pending_releases(connection: Connection, model_ids: Collection[str] | None = None) -> list[StakeRelease]:
+    """Return the pending releases of all models, or of some, the oldest first."""
+    statement = select(stake_releases).where(stake_releases.c.state == PENDING)
+    if model_ids is None:
+        rows = list(connection.execute(statement))
+    else:
+        named = [statement.where(stake_releases.c.model_id.in_(part)) for part in parts(sorted(model_ids))]
+        rows = [row for one in named for row in connection.execute(one)]
+    return sorted((_release(row) for row in rows), key=lambda record: (record.requested_at, record.id))
+
+
+def releases_of_model(connection: Connection, model_id: str) -> list[StakeRelease]:
+    """Return every release that was asked for a model's stake, the oldest first."""
+    rows = connection.execute(select(stake_releases).where(stake_releases.c.model_id == model_id))
+    return sorted((_release(row) for row in rows), key=lambda record: (record.requested_at, record.id))
+
+
+def put_burned(connection: Connection, burned: Mapping[str, int]) -> None:
+    """Keep what burns have taken of releases, in atoms by their ids."""
+    for release_id, atoms in burned.items():
+        connection.execute(update(stake_releases).where(stake_releases.c.id == release_id).values(burned_atoms=atoms))
+
+
+def end_release(connection: Connection, release_id: str, state: str, at: datetime) -> None:
+    """End a pending release as ``released`` or ``cancelled``; one that has ended stays as it is."""
+    pending = (stake_releases.c.id == release_id) & (stake_releases.c.state == PENDING)
+    connection.execute(update(stake_releases).where(pending).values(state=state, ended_at=at))
+
+
+def _release(row: Row[Any]) -> StakeRelease:
+    numbers = (row.amount_atoms, row.burned_atoms)
+    return StakeRelease(row.id, row.model_id, row.requested_at, *numbers, tuple(row.rounds), row.state, row.ended_at)

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
@@ -15,7 +15,7 @@ from service.clock import instant_text
 from service.context import Platform
 from service.store import audit, keys, ledger, models, providers
 from service.store.records import KeyRecord, ModelRecord, ProviderRecord
-from staking import deposit, stake
+from staking import Transfer, deposit, provider_account, stake, withdraw
 
 NAME = re.compile(r"[a-z][a-z0-9_]{2,39}")
 SCOPES = ("read", "submit", "stake", "admin")
@@ -46,6 +46,41 @@ def create_provider(platform: Platform, name: str, deposit_atoms: int = 0) -> Pr
             ledger.post(connection, [deposit(platform.ids.new(), provider.id, deposit_atoms, instant_text(now), name)])
         audit.record(connection, now, name, "create_provider", provider.id, {"deposit_atoms": str(deposit_atoms)})
     return provider
+
+
+def deposit_tokens(platform: Platform, provider_name: str, atoms: int) -> int:
+    """Credit a provider's wallet with ``atoms`` from outside, and return what it holds.
+
+    Raises
+    ------
+    InputRejected
+        PROVIDER_UNKNOWN; AMOUNT_INVALID for an amount that is not positive.
+    """
+    return _move(platform, provider_name, atoms, deposit, "deposit")
+
+
+def withdraw_tokens(platform: Platform, provider_name: str, atoms: int) -> int:
+    """Take ``atoms`` of a provider's wallet out of the platform, and return what is left in it.
+
+    Raises
+    ------
+    InputRejected
+        PROVIDER_UNKNOWN; AMOUNT_INVALID for an amount that is not positive.
+    Conflict
+        BALANCE_TOO_LOW: what is staked is not in the wallet.
+    """
+    return _move(platform, provider_name, atoms, withdraw, "withdraw")
+
+
+def _move(platform: Platform, provider_name: str, atoms: int, transfer: Callable[..., Transfer], what: str) -> int:
+    if atoms <= 0:
+        raise InputRejected(Code.AMOUNT_INVALID, "What is moved is a positive amount.")
+    with platform.store.write() as connection:
+        provider = provider_named(connection, provider_name)
+        now = platform.clock.now(connection)
+        ledger.post(connection, [transfer(platform.ids.new(), provider.id, atoms, instant_text(now), provider_name)])
+        audit.record(connection, now, provider_name, what, provider.id, {"atoms": str(atoms)})
+        return ledger.balance(connection, provider_account(provider.id))
 
 
 def create_model(

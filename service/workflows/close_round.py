@@ -8,10 +8,8 @@
 """
 
 from dataclasses import replace
-from datetime import datetime
 
 import numpy as np
-from sqlalchemy import Connection
 
 from crowdalpha.canonical import canonical_bytes
 from crowdalpha.codes import Code
@@ -23,14 +21,14 @@ from market.arrays import FloatArray
 from service.clock import instant_text
 from service.context import Platform
 from service.frames import ClosedBook, RoundFrame, get_frame, put_book, put_prepared
-from service.store import audit, ledger, rounds, scores, stakes, submissions
-from service.store.records import AtRiskRecord, RoundRecord, SubmissionRecord
+from service.store import audit, rounds, scores, submissions
+from service.store.records import RoundRecord, SubmissionRecord
 from service.workflows.metareport import closing_files
+from service.workflows.reservations import round_reservations
 from service.workflows.retentions import round_retentions
-from service.workflows.stakes import held_atoms
 from signals.metamodel import meta_model_of
 from signals.prepared import PreparedRound, prepare_round
-from staking import AtRisk, Candidate, close_stakes, reserve, stake_account
+from staking import AtRisk
 
 
 def close_round(platform: Platform, key: RoundKey) -> RoundRecord:
@@ -55,7 +53,7 @@ def close_round(platform: Platform, key: RoundKey) -> RoundRecord:
         terms = RoundTerms.from_dict(record.terms)
         frame = get_frame(connection, platform.blobs, key)
         selected = dict(sorted(submissions.selected_submissions(connection, key).items()))
-        at_risk = _reserve(connection, record, terms, list(selected), now)
+        at_risk = round_reservations(connection, key, terms.payout, list(selected), now)
         kept = round_retentions(
             platform, connection, key, terms.payout, frame, tuple(selected), lambda m: _vector(platform, selected[m])
         )
@@ -69,22 +67,6 @@ def close_round(platform: Platform, key: RoundKey) -> RoundRecord:
         audit.record(connection, now, "schedule", "close_round", str(key), {"submissions": len(selected), "root": root})
         closed = rounds.round_by_key(connection, key)
     return closed if closed is not None else record
-
-
-def _reserve(
-    connection: Connection, record: RoundRecord, terms: RoundTerms, model_ids: list[str], now: datetime
-) -> dict[str, AtRisk]:
-    candidates = []
-    for model_id in model_ids:
-        free = ledger.balance(connection, stake_account(model_id))
-        candidates.append(Candidate(model_id, free + held_atoms(connection, model_id), free))
-    frozen = close_stakes(candidates, terms.payout)
-    transfer = reserve(str(record.key), frozen, instant_text(now))
-    if transfer is not None:
-        ledger.post(connection, [transfer])
-    rows = [AtRiskRecord(record.key, a.model_id, a.stake_atoms, a.at_risk_atoms, a.reserved_atoms) for a in frozen]
-    stakes.add_at_risk(connection, rows)
-    return {a.model_id: a for a in frozen}
 
 
 def _build_book(

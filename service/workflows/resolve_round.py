@@ -2,7 +2,8 @@
 
 1. *load* what the close froze (at-risk stakes, retentions, terms) and the final integer scores.
 2. *decide* with :func:`staking.resolution.resolve`: exact integers, the same bytes for the same inputs.
-3. *commit* the resolution under the round's unique key, the transfers, and the state ``resolved``, in one transaction.
+3. *commit* the resolution under the round's unique key, the transfers, the releases that had waited for the round, and the
+   state ``resolved``, in one transaction.
 
 Run it twice, kill it anywhere, race it: the unique key lets one effect through, and the others find it done.
 """
@@ -16,8 +17,9 @@ from crowdalpha.terms import PPB, RoundTerms
 from service.clock import instant_text
 from service.context import Platform
 from service.faults import fault_point
-from service.store import audit, ledger, resolutions, rounds, scores, stakes
+from service.store import audit, models, resolutions, rounds, scores, stakes
 from service.store.records import ResolutionLine, ResolutionRecord, RoundRecord
+from service.workflows.settlement import settle
 from staking import Resolution, StakeLine, resolve
 
 
@@ -40,9 +42,9 @@ def resolve_round(platform: Platform, key: RoundKey) -> ResolutionRecord:
             return standing
         if record.state is not RoundState.SCORING:
             raise Conflict(Code.ROUND_STATE, f"Round {key} is {record.state.value}: it cannot be resolved.")
-        lines = _lines(connection, record)
+        lines, wallets = _lines(connection, record)
     terms = RoundTerms.from_dict(record.terms)
-    resolution = resolve(str(key), lines, terms.payout, instant_text(platform.clock.now()))
+    resolution = resolve(str(key), lines, terms.payout, instant_text(platform.clock.now()), wallets)
     fault_point("resolve.decided")
     sha = platform.blobs.put(resolution.canonical())
     fault_point("resolve.blob_written")
@@ -50,7 +52,8 @@ def resolve_round(platform: Platform, key: RoundKey) -> ResolutionRecord:
         return _commit(platform, connection, record, resolution, sha)
 
 
-def _lines(connection: Connection, record: RoundRecord) -> list[StakeLine]:
+def _lines(connection: Connection, record: RoundRecord) -> tuple[list[StakeLine], dict[str, str]]:
+    """Return the stakes of the round, and the providers whose wallets are paid, by model."""
     kept = {r.model_id: r.retention_ppb for r in scores.retentions_of_round(connection, record.key)}
     by_model: dict[str, dict[str, int]] = {}
     for score in scores.scores_of_round(connection, record.key):
@@ -61,10 +64,11 @@ def _lines(connection: Connection, record: RoundRecord) -> list[StakeLine]:
     missing = [a.model_id for a in at_risk if a.model_id not in by_model]
     if missing:
         raise Conflict(Code.ROUND_NOT_DUE, f"Round {record.key} has no final scores of {len(missing)} models yet.")
-    return [
+    lines = [
         StakeLine(a.model_id, a.at_risk_atoms, a.reserved_atoms, by_model[a.model_id], kept.get(a.model_id, PPB))
         for a in at_risk
     ]
+    return lines, models.owners_of(connection, [a.model_id for a in at_risk if a.pays_wallet])
 
 
 def _commit(
@@ -82,7 +86,7 @@ def _commit(
     if not added:
         return stored
     fault_point("resolve.row_written")
-    ledger.post(connection, resolution.transfers)
+    settle(connection, platform, resolution)
     fault_point("resolve.transfers_posted")
     rounds.advance_round(connection, record.key, (RoundState.SCORING,), RoundState.RESOLVED, resolved_at=now)
     audit.record(connection, now, "schedule", "resolve_round", str(record.key), {"resolution": sha})

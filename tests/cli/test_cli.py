@@ -307,7 +307,7 @@ def test_an_operator_can_set_up_accounts_keys_and_stakes(crowdalpha: Run, home: 
     assert crowdalpha("provider", "create", "quiet_one", "--deposit", "100", *at)[0] == 0
     assert crowdalpha("model", "create", "quiet_a", "-t", "signals", "-p", "quiet_one", "--stake", "60.5", *at)[0] == 0
     assert crowdalpha("stake", "increase", "quiet_a", "9.5", *at)[1] == "quiet_a has a free stake of 70 tokens.\n"
-    assert crowdalpha("stake", "decrease", "quiet_a", "20", *at)[1] == "quiet_a has a free stake of 50 tokens.\n"
+    assert crowdalpha("stake", "decrease", "quiet_a", "20", *at)[1] == "quiet_a has a stake of 50 tokens.\n"
     code, out, _ = crowdalpha("stake", "show", "quiet_a", "--json", *at)
     assert code == 0
     row = json.loads(out)[0]
@@ -326,6 +326,40 @@ def test_an_operator_can_set_up_accounts_keys_and_stakes(crowdalpha: Run, home: 
     }
     assert [row["kind"] for row in ledger["transfers"]] == ["unstake", "stake", "stake", "deposit"]
     assert json.loads(crowdalpha("health", "--json", *at)[1])["status"] == "ok"
+
+
+def test_a_provider_can_move_tokens_set_a_mode_and_pool_stakes(crowdalpha: Run, home: Path) -> None:
+    at = ("--home", home)
+    crowdalpha("provider", "create", "quiet_one", "--deposit", "100", *at)
+    for name in ("quiet_a", "quiet_b"):
+        crowdalpha("model", "create", name, "-t", "signals", "-p", "quiet_one", "--stake", "20", *at)
+    assert crowdalpha("provider", "deposit", "quiet_one", "5", *at)[1] == "The wallet of quiet_one holds 65 tokens.\n"
+    assert crowdalpha("provider", "withdraw", "quiet_one", "0.5", *at)[1] == "The wallet of quiet_one holds 64.5 tokens.\n"
+    assert (
+        crowdalpha("stake", "mode", "quiet_a", "fixed", "--tokens", "7", *at)[1]
+        == "The stake of quiet_a is fixed at 7 tokens.\n"
+    )
+    rows = json.loads(crowdalpha("stake", "show", "--json", *at)[1])
+    assert [(row["model"], row["mode"], row["pending_tokens"]) for row in rows] == [
+        ("quiet_a", "fixed at 7", "0"),
+        ("quiet_b", "compound", "0"),
+    ]
+    assert "pool compounds" in crowdalpha("stake", "pool", "set", "quiet_one", "quiet_a=0.5", *at)[2]
+    assert crowdalpha("stake", "mode", "quiet_a", "compound", *at)[1] == "The stake of quiet_a is compound.\n"
+    assert crowdalpha("stake", "pool", "set", "quiet_one", "quiet_a=0.5", "quiet_b=0.25", *at)[0] == 0
+    assert crowdalpha("stake", "pool", "increase", "quiet_one", "10", *at)[1] == "The pool of quiet_one holds 50 tokens.\n"
+    assert crowdalpha("stake", "pool", "decrease", "quiet_one", "14", *at)[1] == "The pool of quiet_one holds 36 tokens.\n"
+    shown = json.loads(crowdalpha("stake", "pool", "show", "quiet_one", "--json", *at)[1])
+    assert shown["idle_tokens"] == "0"
+    assert [(row["model"], row["weight"], row["stake_tokens"]) for row in shown["models"]] == [
+        ("quiet_a", "0.5", "18"),
+        ("quiet_b", "0.25", "18"),
+    ]
+    assert crowdalpha("stake", "increase", "quiet_a", "1", *at)[0] == 3
+    assert crowdalpha("stake", "cancel", "quiet_a", *at)[0] == 3
+    assert crowdalpha("stake", "pool", "set", "quiet_one", "quiet_a", *at)[0] == 2
+    assert crowdalpha("stake", "pool", "set", "quiet_one", *at)[1] == "The pool of quiet_one is dissolved.\n"
+    assert crowdalpha("ledger", "verify", *at)[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_every_command_that_a_page_shows_exists(page: Path) -> None:
     for block in FENCE.findall(page.read_text(encoding="utf-8")):
         for line in COMMAND.findall(block.replace("\\\n", " ")):
             words = line.split()
-            name = next((" ".join(words[:n]) for n in (3, 2) if " ".join(words[:n]) in known), None)
+            name = next((" ".join(words[:n]) for n in (4, 3, 2) if " ".join(words[:n]) in known), None)
             options = {w.split("=")[0] for w in words if w.startswith("--")} - {"--help"}
             if name is None and words[1] not in {"--help", "--version"}:
                 unknown.append(line)

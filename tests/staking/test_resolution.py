@@ -214,3 +214,15 @@ def test_a_mirrored_pair_at_fixed_stakes_never_ends_above_its_start() -> None:
             ]
             total += sum(line.payout_atoms for line in resolve(f"signals-{number}", lines, terms, AT).lines)
             assert total <= 0
+
+
+def test_a_payout_of_a_fixed_stake_goes_to_the_wallet_and_its_release_to_the_stake() -> None:
+    terms = payout_terms({"corr": PPB, "mmc": PPB})
+    lines = [stake_line(model, 1000, GOOD) for model in ("m1", "m2", "m3")]
+    found = resolve("signals-1", lines, terms, AT, wallets={"m1": "p", "m3": "p"})
+    paid = {e.account: e.amount_atoms for t in found.transfers if t.kind == "payout" for e in t.entries}
+    assert paid == {"treasury": -150, "provider:p": 100, "stake:m2": 50}
+    freed = {e.account for t in found.transfers if t.kind == "release" for e in t.entries if e.amount_atoms > 0}
+    assert freed == {"stake:m1", "stake:m2", "stake:m3"}
+    assert [line.as_plain().get("wallet_of") for line in found.lines] == ["p", None, "p"]
+    assert found.hash != resolve("signals-1", lines, terms, AT).hash

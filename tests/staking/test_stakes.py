@@ -6,7 +6,7 @@ import pytest
 
 from crowdalpha.errors import InvariantBroken
 from crowdalpha.terms import PPB
-from staking import Candidate, at_risk, close_stakes, deposit, replay, reservation, reserve, stake, unstake
+from staking import Candidate, at_risk, close_stakes, deposit, replay, reservation, reserve, stake, top_up, top_ups, unstake
 from tests.builders.money import AT, payout_terms, random_atoms
 
 FIVE_PERCENT = 50_000_000
@@ -78,3 +78,47 @@ def test_tokens_travel_from_outside_to_the_reserve_and_the_free_rest_back() -> N
 
 def test_a_round_without_stakes_reserves_nothing() -> None:
     assert reserve("signals-1", (), AT) is None
+
+
+# --- fixed stakes --------------------------------------------------------------------------------------------------------
+
+# Stake, free, fixed amount, at risk, reserved: worked out by hand.
+FIXED_BY_HAND = [
+    (100, 100, 60, 60, 3),
+    (100, 100, 100, 100, 5),
+    (50, 50, 60, 50, 3),  # a wallet that was empty: what there is
+    (100, 2, 60, 40, 2),
+    (100, 100, 1, 1, 1),
+]
+
+
+@pytest.mark.parametrize(("stake_atoms", "free", "fixed", "risk", "reserved"), FIXED_BY_HAND)
+def test_more_than_the_fixed_amount_is_not_at_risk(stake_atoms: int, free: int, fixed: int, risk: int, reserved: int) -> None:
+    frozen = close_stakes([Candidate("m", stake_atoms, free, 0, fixed)], payout_terms())
+    assert [(f.at_risk_atoms, f.reserved_atoms) for f in frozen] == [(risk, reserved)]
+
+
+def test_a_fixed_amount_below_the_least_stake_is_not_at_risk() -> None:
+    assert close_stakes([Candidate("m", 100, 100, 0, 49)], payout_terms(stake_min_atoms=50)) == ()
+    assert len(close_stakes([Candidate("m", 100, 100, 0, 50)], payout_terms(stake_min_atoms=50))) == 1
+
+
+def test_wallets_fill_fixed_stakes_in_turn_as_far_as_they_reach() -> None:
+    fixed = {
+        "p": [Candidate("b", 10, 10, 0, 40), Candidate("a", 5, 5, 5, 20), Candidate("c", 90, 1, 0, 50)],
+        "q": [Candidate("d", 0, 0, 0, 7)],
+        "r": [Candidate("e", 0, 0, 0, 7)],
+    }
+    amounts = top_ups(fixed, {"p": 45, "q": 100})
+    assert amounts == {"a": 20, "b": 25, "d": 7}
+    move = top_up("signals-9", amounts, {"a": "p", "b": "p", "d": "q"}, AT)
+    assert move is not None
+    assert (move.id, move.kind) == ("signals-9:top-up", "stake")
+    assert {e.account: e.amount_atoms for e in move.entries} == {
+        "provider:p": -45,
+        "provider:q": -7,
+        "stake:a": 20,
+        "stake:b": 25,
+        "stake:d": 7,
+    }
+    assert top_up("signals-9", {}, {}, AT) is None

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict
 from service.store import ledger
+from service.store.parts import IDS_AT_ONCE
 from service.store.records import LedgerHead
 from service.store.types import encode_amount
 from staking.ledger import GENESIS_HASH, seal
@@ -218,7 +219,7 @@ def test_a_swap_of_whole_transfers_is_noticed(store):
 
 
 def test_more_transfers_than_one_statement_names(store):
-    transfers = [deposit(f"d{n}", f"provider:{n}", n + 1) for n in range(ledger.IDS_AT_ONCE + 7)]
+    transfers = [deposit(f"d{n}", f"provider:{n}", n + 1) for n in range(IDS_AT_ONCE + 7)]
     records = _post(store, *transfers)
     assert _post(store, *transfers) == records
     with store.read() as connection:

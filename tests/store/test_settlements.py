@@ -36,7 +36,7 @@ def test_at_risk_is_frozen_once(stage):
         stakes.add_at_risk(connection, [])
         stakes.add_at_risk(connection, [AtRiskRecord(second, alpha.id, 0, 0, 0)])
         assert stakes.at_risk_of_round(connection, first) == frozen[::-1]
-        assert [r.round for r in stakes.open_reservations(connection, alpha.id)] == [first, second]
+        assert [r.round for r in stakes.open_reservations(connection, [alpha.id])] == [first, second]
     with pytest.raises(IntegrityError), store.write() as connection:
         stakes.add_at_risk(connection, frozen[:1])
 
@@ -47,7 +47,7 @@ def test_a_settled_round_reserves_nothing(stage, end):
     with store.write() as connection:
         stakes.add_at_risk(connection, [AtRiskRecord(key, alpha.id, 5, 4, 3) for key in (first, second)])
         _walk(connection, first, end)
-        assert [r.round for r in stakes.open_reservations(connection, alpha.id)] == [second]
+        assert [r.round for r in stakes.open_reservations(connection, [alpha.id])] == [second]
 
 
 def _walk(connection, key, end):

@@ -1,0 +1,78 @@
+"""What a close sets aside of the stakes behind its submissions, inside the closing transaction: no balance moves meanwhile.
+
+1. Every pool is laid out anew by its weights.
+2. Fixed stakes that are below their amount are topped up from the wallets of their providers.
+3. What is at risk is frozen, and the most that the round can burn of it goes to the round's reserves.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from crowdalpha.ids import RoundKey
+from crowdalpha.terms import PayoutTerms
+from service.clock import instant_text
+from service.store import ledger, models, stakes
+from service.store.records import AtRiskRecord
+from service.workflows.stakes import candidates
+from staking import (
+    AtRisk,
+    Candidate,
+    Transfer,
+    close_stakes,
+    layout,
+    pool_account,
+    provider_account,
+    reserve,
+    reweight,
+    top_up,
+    top_ups,
+)
+
+
+def round_reservations(
+    connection: Connection, key: RoundKey, terms: PayoutTerms, model_ids: Collection[str], now: datetime
+) -> dict[str, AtRisk]:
+    """Freeze what round ``key`` puts at risk of each of ``model_ids``; return it by model, without those that risk nothing."""
+    at = instant_text(now)
+    _post(connection, _reweights(connection, str(key), at))
+    _post(connection, [_top_up(connection, str(key), model_ids, at)])
+    standing = candidates(connection, model_ids)
+    frozen = close_stakes(standing.values(), terms)
+    _post(connection, [reserve(str(key), frozen, at)])
+    rows = [
+        AtRiskRecord(
+            key, a.model_id, a.stake_atoms, a.at_risk_atoms, a.reserved_atoms, standing[a.model_id].fixed_atoms is not None
+        )
+        for a in frozen
+    ]
+    stakes.add_at_risk(connection, rows)
+    return {a.model_id: a for a in frozen}
+
+
+def _post(connection: Connection, transfers: Collection[Transfer | None]) -> None:
+    ledger.post(connection, [transfer for transfer in transfers if transfer is not None])
+
+
+def _reweights(connection: Connection, round_id: str, at: str) -> list[Transfer | None]:
+    found = []
+    for pool in stakes.pools(connection):
+        standing = candidates(connection, list(pool.weights_ppb))
+        idle = ledger.balance(connection, pool_account(pool.provider_id))
+        changes = layout(idle, list(standing.values()), pool.weights_ppb)
+        found.append(reweight(round_id, pool.provider_id, changes, at))
+    return found
+
+
+def _top_up(connection: Connection, round_id: str, model_ids: Collection[str], at: str) -> Transfer | None:
+    fixed = [one for one in candidates(connection, model_ids).values() if one.fixed_atoms is not None]
+    if not fixed:
+        return None
+    owners = models.owners_of(connection, [one.model_id for one in fixed])
+    by_owner: dict[str, list[Candidate]] = {}
+    for one in fixed:
+        by_owner.setdefault(owners[one.model_id], []).append(one)
+    accounts = ledger.balances_of(connection, [provider_account(owner) for owner in by_owner])
+    wallets = {owner: accounts.get(provider_account(owner), 0) for owner in by_owner}
+    return top_up(round_id, top_ups(by_owner, wallets), owners, at)

@@ -1,0 +1,321 @@
+"""The life of a stake: every state crossed with every act, on both databases. What each leads to was worked out by hand.
+
+Amounts are atoms. A stake of 1,000 that backs a round under a clip of 5 % has 950 free and 50 held; its provider has 100 more.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import CrowdalphaError
+from crowdalpha.ids import Tournament
+from crowdalpha.terms import PPB
+from service.context import Platform
+from service.store import audit, ledger, stakes
+from service.store.engine import Store
+from service.workflows import accounts, pools
+from service.workflows import stakes as workflow
+from tests.builders.money import payout_terms
+from tests.builders.stakers import close, inside, rolled_back, round_key, settle_round, stakers_on
+
+TERMS = payout_terms({"corr": PPB}, budget_tokens=1)
+STATES = ("empty", "free", "backing", "leaving", "gone", "pooled", "pooled_backing")
+
+Outcome = tuple[int, int, int, int] | Code
+"""Free, held, pending, wallet afterwards; or the code of the refusal."""
+
+
+def reach(platform: Platform, state: str) -> str:
+    """Bring a fresh platform to ``state`` and return the model's id."""
+    accounts.create_provider(platform, "ada", 1_100)
+    staked = 0 if state == "empty" else 1_000
+    model = accounts.create_model(platform, "ada", "ada_one", Tournament.SIGNALS, staked)
+    if state.startswith("pooled"):
+        pools.set_pool(platform, "ada", {"ada_one": PPB})
+    if state in {"backing", "leaving", "gone", "pooled_backing"}:
+        with platform.store.write() as connection:
+            close(connection, 1, TERMS, [model.id])
+    if state in {"leaving", "gone"}:
+        workflow.decrease(platform, "ada_one", 400 if state == "leaving" else 1_000)
+    return model.id
+
+
+def settled(score_ppb: int | None) -> Callable[[Platform, str], object]:
+    def act(platform: Platform, model_id: str) -> object:
+        with platform.store.write() as connection:
+            scores = None if score_ppb is None else {model_id: score_ppb}
+            return settle_round(platform, connection, 1, TERMS, scores)
+
+    return act
+
+
+def closed(platform: Platform, model_id: str) -> object:
+    with platform.store.write() as connection:
+        return close(connection, 2, TERMS, [model_id])
+
+
+ACTS: dict[str, Callable[[Platform, str], object]] = {
+    "increase": lambda p, _: workflow.increase(p, "ada_one", 100),
+    "increase beyond the wallet": lambda p, _: workflow.increase(p, "ada_one", 1_101),
+    "increase by nothing": lambda p, _: workflow.increase(p, "ada_one", 0),
+    "decrease": lambda p, _: workflow.decrease(p, "ada_one", 400),
+    "decrease by all": lambda p, _: workflow.decrease(p, "ada_one", 1_000),
+    "decrease beyond": lambda p, _: workflow.decrease(p, "ada_one", 1_001),
+    "decrease by less than nothing": lambda p, _: workflow.decrease(p, "ada_one", -1),
+    "cancel": lambda p, _: workflow.cancel(p, "ada_one"),
+    "fix": lambda p, _: workflow.set_mode(p, "ada_one", "fixed", 5),
+    "withdraw": lambda p, _: accounts.withdraw_tokens(p, "ada", 100),
+    "withdraw beyond the wallet": lambda p, _: accounts.withdraw_tokens(p, "ada", 1_101),
+    "deposit": lambda p, _: accounts.deposit_tokens(p, "ada", 7),
+    "increase the pool": lambda p, _: pools.increase_pool(p, "ada", 100),
+    "decrease the pool": lambda p, _: pools.decrease_pool(p, "ada", 400),
+    "decrease the pool beyond": lambda p, _: pools.decrease_pool(p, "ada", 1_001),
+    "dissolve the pool": lambda p, _: pools.set_pool(p, "ada", {}),
+    "close another": closed,
+    "burn": settled(-PPB),
+    "pay": settled(PPB),
+    "void": settled(None),
+}
+
+LOW, NONE, POOLED, NO_POOL = Code.BALANCE_TOO_LOW, Code.RELEASE_UNKNOWN, Code.STAKE_POOLED, Code.POOL_UNKNOWN
+BAD = Code.AMOUNT_INVALID
+
+# One row an act, one column a state, in the order of STATES; None where there is no round to be settled.
+TABLE: dict[str, tuple[Outcome | None, ...]] = {
+    "increase": (
+        (100, 0, 0, 1_000),
+        (1_100, 0, 0, 0),
+        (1_050, 50, 0, 0),
+        (1_050, 50, 400, 0),
+        (1_050, 50, 1_000, 0),
+        POOLED,
+        POOLED,
+    ),
+    "increase beyond the wallet": (LOW, LOW, LOW, LOW, LOW, POOLED, POOLED),
+    "increase by nothing": (BAD,) * 7,
+    "decrease": (LOW, (600, 0, 0, 500), (950, 50, 400, 100), (950, 50, 800, 100), LOW, POOLED, POOLED),
+    "decrease by all": (LOW, (0, 0, 0, 1_100), (950, 50, 1_000, 100), LOW, LOW, POOLED, POOLED),
+    "decrease beyond": (LOW, LOW, LOW, LOW, LOW, POOLED, POOLED),
+    "decrease by less than nothing": (BAD,) * 7,
+    "cancel": (NONE, NONE, NONE, (950, 50, 0, 100), (950, 50, 0, 100), NONE, NONE),
+    "fix": (
+        (0, 0, 0, 1_100),
+        (1_000, 0, 0, 100),
+        (950, 50, 0, 100),
+        (950, 50, 400, 100),
+        (950, 50, 1_000, 100),
+        POOLED,
+        POOLED,
+    ),
+    "withdraw": (
+        (0, 0, 0, 1_000),
+        (1_000, 0, 0, 0),
+        (950, 50, 0, 0),
+        (950, 50, 400, 0),
+        (950, 50, 1_000, 0),
+        (1_000, 0, 0, 0),
+        (950, 50, 0, 0),
+    ),
+    "withdraw beyond the wallet": (LOW,) * 7,
+    "deposit": (
+        (0, 0, 0, 1_107),
+        (1_000, 0, 0, 107),
+        (950, 50, 0, 107),
+        (950, 50, 400, 107),
+        (950, 50, 1_000, 107),
+        (1_000, 0, 0, 107),
+        (950, 50, 0, 107),
+    ),
+    "increase the pool": (NO_POOL, NO_POOL, NO_POOL, NO_POOL, NO_POOL, (1_000, 0, 0, 0), (950, 50, 0, 0)),
+    "decrease the pool": (NO_POOL, NO_POOL, NO_POOL, NO_POOL, NO_POOL, (600, 0, 0, 500), (950, 50, 400, 100)),
+    "decrease the pool beyond": (NO_POOL, NO_POOL, NO_POOL, NO_POOL, NO_POOL, LOW, LOW),
+    "dissolve the pool": (
+        (0, 0, 0, 1_100),
+        (1_000, 0, 0, 100),
+        (950, 50, 0, 100),
+        (950, 50, 400, 100),
+        (950, 50, 1_000, 100),
+        (1_000, 0, 0, 100),
+        (950, 50, 0, 100),
+    ),
+    # A second round counts what stays, 1,000 or 600 or nothing, and sets aside a twentieth of it.
+    "close another": (
+        (0, 0, 0, 1_100),
+        (950, 50, 0, 100),
+        (900, 100, 0, 100),
+        (920, 80, 400, 100),
+        (950, 50, 1_000, 100),
+        (950, 50, 0, 100),
+        (900, 100, 0, 100),
+    ),
+    # 50 of 1,000 burn: 20 of the 400 on their way, or all 50 of the 1,000.
+    "burn": (None, None, (950, 0, 0, 100), (570, 0, 0, 480), (0, 0, 0, 1_050), None, (950, 0, 0, 100)),
+    # What is on its way earns nothing: the 50 that are paid stay.
+    "pay": (None, None, (1_050, 0, 0, 100), (650, 0, 0, 500), (50, 0, 0, 1_100), None, (1_050, 0, 0, 100)),
+    "void": (None, None, (1_000, 0, 0, 100), (600, 0, 0, 500), (0, 0, 0, 1_100), None, (1_000, 0, 0, 100)),
+}
+
+
+def standing(platform: Platform, model_id: str) -> tuple[int, int, int, int]:
+    with platform.store.read() as connection:
+        one = workflow.candidates(connection, [model_id])[model_id]
+        wallets = ledger.balances(connection, "provider:")
+        assert ledger.verify(connection) == []
+    return one.free_atoms, one.stake_atoms - one.free_atoms, one.pending_atoms, sum(wallets.values())
+
+
+def test_every_act_meets_every_state(store: Store, tmp_path: Path) -> None:
+    assert set(TABLE) == set(ACTS)
+    platform = stakers_on(tmp_path / "home", store.url)
+    met = 0
+    for act, outcomes in TABLE.items():
+        for state, expected in zip(STATES, outcomes, strict=True):
+            if expected is None:
+                continue
+            check(platform, state, act, expected)
+            met += 1
+    assert met == len(ACTS) * len(STATES) - 9
+
+
+def check(platform: Platform, state: str, act: str, expected: Outcome) -> None:
+    with rolled_back(platform.store) as connection:
+        here = inside(platform, connection)
+        model_id = reach(here, state)
+        before = standing(here, model_id)
+        try:
+            ACTS[act](here, model_id)
+            found: Outcome = standing(here, model_id)
+        except CrowdalphaError as error:
+            found = error.code
+            assert standing(here, model_id) == before, f"{act} was refused to {state} and yet changed something"
+        assert found == expected, f"{act} in {state}"
+
+
+@pytest.fixture
+def platform(store: Store, tmp_path: Path) -> Platform:
+    return stakers_on(tmp_path / "home", store.url)
+
+
+def test_a_fixed_stake_is_topped_up_at_the_close_and_paid_to_the_wallet(platform: Platform) -> None:
+    accounts.create_provider(platform, "ada", 1_100)
+    model = accounts.create_model(platform, "ada", "ada_one", Tournament.SIGNALS, 100)
+    workflow.set_mode(platform, "ada_one", "fixed", 600)
+    with platform.store.write() as connection:
+        close(connection, 1, TERMS, [model.id])
+        frozen = stakes.at_risk_of_round(connection, round_key(1))
+    assert [(f.stake_atoms, f.at_risk_atoms, f.reserved_atoms, f.pays_wallet) for f in frozen] == [(600, 600, 30, True)]
+    assert standing(platform, model.id) == (570, 30, 0, 500)
+    # The mode of the close decides, whatever is said afterwards.
+    workflow.set_mode(platform, "ada_one", "compound")
+    with platform.store.write() as connection:
+        settle_round(platform, connection, 1, TERMS, {model.id: PPB})
+        close(connection, 2, TERMS, [model.id])
+        settle_round(platform, connection, 2, TERMS, {model.id: PPB})
+    assert standing(platform, model.id) == (630, 0, 0, 530)
+
+
+def test_a_fixed_stake_that_grew_puts_no_more_at_risk_and_one_whose_wallet_is_empty_less(platform: Platform) -> None:
+    accounts.create_provider(platform, "ada", 1_000)
+    model = accounts.create_model(platform, "ada", "ada_one", Tournament.SIGNALS, 1_000)
+    workflow.set_mode(platform, "ada_one", "fixed", 600)
+    with platform.store.write() as connection:
+        close(connection, 1, TERMS, [model.id])
+    workflow.set_mode(platform, "ada_one", "fixed", 5_000)
+    with platform.store.write() as connection:
+        close(connection, 2, TERMS, [model.id])
+        first, second = (stakes.at_risk_of_round(connection, round_key(number))[0] for number in (1, 2))
+    assert (first.at_risk_atoms, second.at_risk_atoms) == (600, 1_000)
+    assert standing(platform, model.id) == (920, 80, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "atoms", "code"),
+    [
+        ("fixed", None, Code.AMOUNT_INVALID),
+        ("fixed", 0, Code.AMOUNT_INVALID),
+        ("compound", 5, Code.AMOUNT_INVALID),
+        ("rolling", None, Code.REQUEST_INVALID),
+    ],
+)
+def test_a_mode_that_makes_no_sense_is_refused(platform: Platform, mode: str, atoms: int | None, code: Code) -> None:
+    reach(platform, "free")
+    with pytest.raises(CrowdalphaError) as caught:
+        workflow.set_mode(platform, "ada_one", mode, atoms)
+    assert caught.value.code is code
+
+
+def test_a_pool_is_laid_out_at_each_close_and_keeps_what_rounds_hold(platform: Platform) -> None:
+    accounts.create_provider(platform, "ada", 2_000)
+    ids = [accounts.create_model(platform, "ada", name, Tournament.SIGNALS).id for name in ("ada_one", "ada_two")]
+    pools.set_pool(platform, "ada", {"ada_one": 3 * PPB // 4, "ada_two": PPB // 4})
+    pools.increase_pool(platform, "ada", 1_000)
+    with platform.store.write() as connection:
+        close(connection, 1, TERMS, ids[:1])
+    # Both have their parts, and only the one that sent a file has something at risk: 750, of which a twentieth is 38.
+    assert [standing(platform, model)[:2] for model in ids] == [(712, 38), (250, 0)]
+    pools.set_pool(platform, "ada", {"ada_one": PPB // 100, "ada_two": PPB // 2})
+    with platform.store.write() as connection:
+        close(connection, 2, TERMS, ids)
+    state = pools.pool_state(platform, "ada")
+    # 10 of the 1,000 are wanted on the first, and round 1 holds 38 of it.
+    assert [(one.stake_atoms, one.free_atoms) for _, _, one in state.models] == [(38, 0), (500, 475)]
+    assert state.idle_atoms == 462
+    with platform.store.read() as connection:
+        kinds = [(r.transfer.id.split(":")[1], r.transfer.kind) for r in ledger.history(connection, limit=4)]
+    assert kinds == [("reserve", "reserve"), ("reweight", "reweight"), ("reserve", "reserve"), ("reweight", "reweight")]
+
+
+def test_a_pool_releases_from_its_models_in_proportion_once_nothing_is_idle(platform: Platform) -> None:
+    accounts.create_provider(platform, "ada", 1_000)
+    ids = [accounts.create_model(platform, "ada", name, Tournament.SIGNALS).id for name in ("ada_one", "ada_two")]
+    pools.set_pool(platform, "ada", {"ada_one": PPB // 2, "ada_two": PPB // 4})
+    pools.increase_pool(platform, "ada", 1_000)
+    with platform.store.write() as connection:
+        close(connection, 1, TERMS, ids)
+    state = pools.decrease_pool(platform, "ada", 550)
+    assert state.idle_atoms == 0
+    assert [one.pending_atoms for _, _, one in state.models] == [200, 100]
+    with platform.store.write() as connection:
+        settle_round(platform, connection, 1, TERMS, None)
+    assert [standing(platform, model) for model in ids] == [(300, 0, 0, 550), (150, 0, 0, 550)]
+
+
+def test_a_pool_takes_only_its_providers_models_and_no_fixed_stake(platform: Platform) -> None:
+    reach(platform, "free")
+    accounts.create_provider(platform, "bob")
+    for provider, weights, code in (
+        ("bob", {"ada_one": PPB}, Code.POOL_WEIGHTS),
+        ("ada", {"ada_one": PPB + 1}, Code.POOL_WEIGHTS),
+        ("eve", {}, Code.PROVIDER_UNKNOWN),
+    ):
+        with pytest.raises(CrowdalphaError) as caught:
+            pools.set_pool(platform, provider, weights)
+        assert caught.value.code is code
+    workflow.set_mode(platform, "ada_one", "fixed", 5)
+    with pytest.raises(CrowdalphaError) as caught:
+        pools.set_pool(platform, "ada", {"ada_one": PPB})
+    assert caught.value.code is Code.STAKE_POOLED
+
+
+def test_what_is_asked_for_twice_waits_for_its_own_rounds(platform: Platform) -> None:
+    model_id = reach(platform, "leaving")
+    with platform.store.write() as connection:
+        close(connection, 2, TERMS, [model_id])
+    workflow.decrease(platform, "ada_one", 300)
+    with platform.store.write() as connection:
+        settle_round(platform, connection, 1, TERMS, None)
+        assert {r.amount_atoms: r.state for r in stakes.releases_of_model(connection, model_id)} == {
+            400: "released",
+            300: "pending",
+        }
+    assert standing(platform, model_id) == (570, 30, 300, 500)
+    with platform.store.write() as connection:
+        # 30 of the 600 burn, and with them half of what they were of the 300.
+        settle_round(platform, connection, 2, TERMS, {model_id: -PPB})
+        last = next(r for r in stakes.releases_of_model(connection, model_id) if r.amount_atoms == 300)
+        lines = [line.what for line in audit.list_audit(connection, model_id)]
+    assert (last.state, last.amount_atoms, last.burned_atoms) == ("released", 300, 15)
+    assert standing(platform, model_id) == (285, 0, 0, 785)
+    assert lines.count("request_release") == 2
