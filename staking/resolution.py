@@ -11,8 +11,8 @@ and started again books nothing twice. Whether a round may resolve now is not de
 A void round has step 3 only: everything goes back.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from crowdalpha.canonical import Plain, canonical_bytes, canonical_hash, sha256_hex
@@ -42,6 +42,8 @@ class ResolutionLine:
         Part of a positive payout that is kept.
     before_budget_atoms, payout_atoms : int
         Payout before and after scaling to the budget; negative is a burn.
+    chosen_ppb : mapping of str to int
+        Multipliers that the provider chose, in ppb.
     """
 
     model_id: str
@@ -51,6 +53,7 @@ class ResolutionLine:
     retention_ppb: int
     before_budget_atoms: int
     payout_atoms: int
+    chosen_ppb: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def paid_atoms(self) -> int:
@@ -68,8 +71,12 @@ class ResolutionLine:
         return self.reserved_atoms - self.burned_atoms
 
     def as_plain(self) -> dict[str, Plain]:
-        """Return the line as plain values; atoms are decimal text, because they do not fit the integers of every language."""
-        return {
+        """Return the line as plain values; atoms are decimal text, because they do not fit the integers of every language.
+
+        ``chosen_ppb`` is there only where something was chosen.
+        """
+        chosen: dict[str, Plain] = {"chosen_ppb": dict(self.chosen_ppb)} if self.chosen_ppb else {}
+        return chosen | {
             "model_id": self.model_id,
             "at_risk_atoms": str(self.at_risk_atoms),
             "reserved_atoms": str(self.reserved_atoms),
@@ -195,7 +202,7 @@ def void(round_id: str, lines: Sequence[StakeLine], terms: PayoutTerms, at: str)
 
 
 def _terms_hash(terms: PayoutTerms) -> str:
-    return canonical_hash(asdict(terms))
+    return canonical_hash(terms.as_dict())
 
 
 def _ordered(lines: Sequence[StakeLine], terms: PayoutTerms) -> list[StakeLine]:
@@ -221,6 +228,7 @@ def _settle(line: StakeLine, before_budget_atoms: int, payout_atoms: int) -> Res
         line.retention_ppb,
         before_budget_atoms,
         payout_atoms,
+        line.chosen_ppb,
     )
 
 

@@ -97,13 +97,27 @@ class SubmissionCounts:
 
 @dataclass(frozen=True, slots=True)
 class AtRiskRecord:
-    """What a round froze of a model's stake at its close."""
+    """What a round froze of a model's stake at its close, and of the multipliers that its provider chose."""
 
     round: RoundKey
     model_id: str
     stake_atoms: int
     at_risk_atoms: int
     reserved_atoms: int
+    chosen_ppb: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GatedRecord:
+    """A model with a stake that a close left out: by which gate (a code), and the figure that it met there.
+
+    The figure is a churn, a turnover, or a stake in tokens; None for a model without a file to compare with.
+    """
+
+    round: RoundKey
+    model_id: str
+    code: str
+    value: float | None
 
 
 @dataclass(frozen=True, slots=True)

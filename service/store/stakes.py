@@ -15,7 +15,7 @@ SETTLED = (RoundState.RESOLVED, RoundState.VOID)
 
 def _record(row: Row[Any]) -> AtRiskRecord:
     key = RoundKey(Tournament(row.tournament), row.number)
-    return AtRiskRecord(key, row.model_id, row.stake_atoms, row.at_risk_atoms, row.reserved_atoms)
+    return AtRiskRecord(key, row.model_id, row.stake_atoms, row.at_risk_atoms, row.reserved_atoms, row.chosen_ppb)
 
 
 def add_at_risk(connection: Connection, records: Sequence[AtRiskRecord]) -> None:
@@ -27,6 +27,7 @@ def add_at_risk(connection: Connection, records: Sequence[AtRiskRecord]) -> None
             "stake_atoms": record.stake_atoms,
             "at_risk_atoms": record.at_risk_atoms,
             "reserved_atoms": record.reserved_atoms,
+            "chosen_ppb": record.chosen_ppb,
         }
         for record in records
     ]
@@ -50,3 +51,17 @@ def open_reservations(connection: Connection, model_id: str) -> list[AtRiskRecor
         .order_by(at_risk.c.tournament, at_risk.c.number)
     )
     return [_record(row) for row in connection.execute(statement)]
+
+
+def held_by_model(connection: Connection) -> dict[str, int]:
+    """Return what rounds that are neither resolved nor void hold of each model, in atoms; models with nothing are left out."""
+    same = (at_risk.c.tournament == rounds.c.tournament) & (at_risk.c.number == rounds.c.number)
+    statement = (
+        select(at_risk.c.model_id, at_risk.c.reserved_atoms)
+        .join(rounds, same)
+        .where(rounds.c.state.not_in([state.value for state in SETTLED]))
+    )
+    held: dict[str, int] = {}
+    for row in connection.execute(statement):
+        held[row.model_id] = held.get(row.model_id, 0) + row.reserved_atoms
+    return held

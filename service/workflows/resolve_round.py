@@ -62,7 +62,9 @@ def _lines(connection: Connection, record: RoundRecord) -> list[StakeLine]:
     if missing:
         raise Conflict(Code.ROUND_NOT_DUE, f"Round {record.key} has no final scores of {len(missing)} models yet.")
     return [
-        StakeLine(a.model_id, a.at_risk_atoms, a.reserved_atoms, by_model[a.model_id], kept.get(a.model_id, PPB))
+        StakeLine(
+            a.model_id, a.at_risk_atoms, a.reserved_atoms, by_model[a.model_id], kept.get(a.model_id, PPB), a.chosen_ppb or {}
+        )
         for a in at_risk
     ]
 
