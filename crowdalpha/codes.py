@@ -77,6 +77,14 @@ class Code(StrEnum):
     PAYOUT_INPUT = "payout_input", "A payout was asked for with a score missing, or with a number out of its range."
     TRANSFER_EXISTS = "transfer_exists", "A transfer of that id was posted before with other entries."
     TERMS_INVALID = "terms_invalid", "The payout terms contradict themselves or name an unknown score."
+    CHOICE_INVALID = "choice_invalid", "A multiplier was chosen that the terms do not offer."
+    GATE_HISTORY = "gate_history", "The model has no file of the week before to be compared with: it has nothing at risk."
+    GATE_CHURN = "gate_churn", "The model's signal changed too much since a file of the week before: it has nothing at risk."
+    GATE_TURNOVER = (
+        "gate_turnover",
+        "The model's neutral weights changed too much since a file of the week before: it has nothing at risk.",
+    )
+    GATE_STAKE = "gate_stake", "The model's stake is below the least of the terms: it has nothing at risk."
     ALREADY_RESOLVED = "already_resolved", "The round was resolved before with other inputs."
     # Market data
     PRICES_MISSING = "prices_missing", "The price file is not there."

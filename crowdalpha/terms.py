@@ -16,13 +16,13 @@ from crowdalpha.errors import InputRejected
 PPB = 1_000_000_000
 ATOMS_PER_TOKEN = 10**18
 
-PAYING_KINDS = ("corr", "mmc", "neutral_corr", "neutral_mmc")
-"""Score kinds that terms may pay on."""
-
-SCORED_KINDS = (*PAYING_KINDS, "alpha")
-"""Score kinds that terms may name to be published; those that are no paying kinds are worth nothing."""
+PAYING_KINDS = ("corr", "mmc", "fnc", "neutral_corr", "neutral_mmc", "alpha", "mpc")
+"""Score kinds that a round computes: its terms may publish each, and pay on it or not."""
 
 RETENTION_RULES = ("none", "neutral_churn")
+
+_LATER = frozenset({"choices_ppb", "churn_max_ppb", "turnover_max_ppb"})
+"""Fields of the payout terms that the first terms did not have."""
 
 
 def _refuse(what: str) -> InputRejected:
@@ -55,7 +55,7 @@ class ScoringTerms:
     ids_min: int = 100
 
     def __post_init__(self) -> None:
-        unknown = [k for k in self.kinds if k not in SCORED_KINDS]
+        unknown = [k for k in self.kinds if k not in PAYING_KINDS]
         if unknown or not self.kinds:
             raise _refuse(f"unknown score kinds {unknown}" if unknown else "no score kind is named")
         if self.horizon_sessions < 1 or self.lag_sessions < 0:
@@ -76,8 +76,8 @@ class PayoutTerms:
         For each paying kind the multiplier, in ppb.
     clip_ppb : int
         Largest part of an at-risk stake that is paid or burned, in ppb.
-    stake_threshold_atoms : int
-        Above this total at risk all payouts and burns shrink by threshold / total.
+    stake_threshold_atoms : int or None
+        Above this total at risk all payouts and burns shrink by threshold / total; None: they never do.
     budget_atoms : int
         Most that the treasury pays in the round; larger sums are scaled down, burns are not.
     retention : str
@@ -86,16 +86,25 @@ class PayoutTerms:
         Churn up to which everything is retained, in ppb; steepness of the logistic fall beyond it.
     stake_min_atoms : int
         A smaller stake is not at risk.
+    choices_ppb : tuple of (str, tuple of int)
+        For each kind whose multiplier providers choose, the values that they may choose from, in ppb. Who chooses none of them
+        has that of ``multipliers_ppb``, which is one of them.
+    churn_max_ppb, turnover_max_ppb : int
+        A model whose signal, or whose neutral weights, changed by so much since any of its files of the week before has nothing
+        at risk, in ppb; 0: whatever changed.
     """
 
     multipliers_ppb: tuple[tuple[str, int], ...]
     clip_ppb: int
-    stake_threshold_atoms: int
+    stake_threshold_atoms: int | None
     budget_atoms: int
     retention: str = "none"
     retention_threshold_ppb: int = 200_000_000
     retention_slope: int = 10
     stake_min_atoms: int = 0
+    choices_ppb: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    churn_max_ppb: int = 0
+    turnover_max_ppb: int = 0
 
     def __post_init__(self) -> None:
         kinds = [k for k, _ in self.multipliers_ppb]
@@ -103,12 +112,40 @@ class PayoutTerms:
             raise _refuse("each paying kind is named once and is one that the platform computes")
         if not 0 < self.clip_ppb <= PPB:
             raise _refuse("the clip lies between 0 and 1")
-        if self.stake_threshold_atoms <= 0 or self.budget_atoms < 0 or self.stake_min_atoms < 0:
+        threshold = 1 if self.stake_threshold_atoms is None else self.stake_threshold_atoms
+        if threshold <= 0 or self.budget_atoms < 0 or self.stake_min_atoms < 0:
             raise _refuse("threshold, budget and least stake are not negative, and the threshold is not zero")
         if self.retention not in RETENTION_RULES:
             raise _refuse(f"retention is one of {', '.join(RETENTION_RULES)}")
         if not 0 <= self.retention_threshold_ppb <= 2 * PPB or self.retention_slope < 0:
             raise _refuse("the retention threshold lies between 0 and 2 and the slope is not negative")
+        if not 0 <= self.churn_max_ppb <= 2 * PPB or not 0 <= self.turnover_max_ppb <= PPB:
+            raise _refuse("the largest churn lies between 0 and 2, the largest turnover between 0 and 1")
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        defaults, offered = dict(self.multipliers_ppb), dict(self.choices_ppb)
+        if len(offered) < len(self.choices_ppb) or any(defaults.get(kind) not in among for kind, among in offered.items()):
+            raise _refuse("multipliers to choose from stand once a kind, and the kind's own multiplier is one of them")
+
+    def allowed_choice(self, wished_ppb: Mapping[str, int]) -> dict[str, int]:
+        """Return of the multipliers that a provider wishes, by kind in ppb, those that these terms offer.
+
+        Examples
+        --------
+        >>> terms = PayoutTerms((("corr", PPB), ("mmc", 0)), PPB, None, 0, choices_ppb=(("mmc", (0, 2 * PPB)),))
+        >>> terms.allowed_choice({"corr": 5 * PPB, "mmc": 2 * PPB}), terms.allowed_choice({"mmc": 3 * PPB})
+        ({'mmc': 2000000000}, {})
+        """
+        offered = dict(self.choices_ppb)
+        return {kind: value for kind, value in sorted(wished_ppb.items()) if value in offered.get(kind, ())}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the terms as plain values; what came later than the first terms is left out where it says nothing.
+
+        So the hashes of rounds that opened before do not change.
+        """
+        return {name: value for name, value in asdict(self).items() if value or name not in _LATER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +163,7 @@ class RoundTerms:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the terms as nested plain values: the form that is stored, hashed and published."""
-        return {"name": self.name, "scoring": asdict(self.scoring), "payout": asdict(self.payout)}
+        return {"name": self.name, "scoring": asdict(self.scoring), "payout": self.payout.as_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "RoundTerms":
@@ -139,6 +176,7 @@ class RoundTerms:
             if "bin_shares_percent" in scoring:
                 scoring["bin_shares_percent"] = tuple(scoring["bin_shares_percent"])
             payout["multipliers_ppb"] = tuple((str(k), int(v)) for k, v in payout["multipliers_ppb"])
+            payout["choices_ppb"] = tuple((str(k), tuple(map(int, v))) for k, v in payout.get("choices_ppb", ()))
             return cls(str(data["name"]), ScoringTerms(**scoring), PayoutTerms(**payout))
         except (KeyError, TypeError, ValueError) as error:
             raise _refuse(f"{type(error).__name__} at {error}") from error

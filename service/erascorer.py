@@ -215,17 +215,22 @@ class EraScorer:
         return EraState.SCORED, neutral_target(returns, exposures, terms.bin_shares_percent, basis)
 
     def _scores(self, era: OpenedEra, measure: EraMeasure, target: FloatArray, exposures: Exposures) -> list[dict[str, float]]:
-        """Return the scores of signal and example: the terms' kinds, and what the signal adds to the example."""
+        """Return the scores of signal and example: the terms' kinds, and what the signal adds to the example.
+
+        ``mpc`` is not among them: nobody had a stake in a history.
+        """
         meta = self.meta_models.get(to_date(self.panel.sessions[era.at.row]))
         meta = None if meta is None else meta[measure.members]
         if meta is not None and np.mean(~np.isnan(meta) & ~np.isnan(target)) < OVERLAP_MIN:
             meta = None
         kinds, ranks = self.terms.scoring.kinds, measure.ranks
-        alone = [k for k in kinds if {"meta_model", "sample_weights"}.isdisjoint(NEEDS[k])]
+        alone = [k for k in kinds if {"meta_model", "sample_weights", "features"}.isdisjoint(NEEDS[k])]
         found = era_scores((*alone, AGAINST_EXAMPLE), ranks, target, exposures.values, ranks[1], measure.basis)
         if meta is not None:
             beside = [k for k in kinds if "meta_model" in NEEDS[k]]
             found |= score_kinds(beside, ranks, target, meta, exposures.values)
+        if "fnc" in kinds:
+            found |= score_kinds(("fnc",), ranks, target, features=exposures.values)
         if "alpha" in kinds:
             weights_v = sample_weights(self.view(era.at.row), era.members)
             found["alpha"] = alpha(ranks, neutralizers_of(exposures.values, weights_v), weights_v, target)

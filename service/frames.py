@@ -32,6 +32,9 @@ from signals.prepared import PreparedRound
 
 PREPARED_FORMAT = 1
 
+NOT_FEATURES = ("era", "id", "target")
+"""Columns of a live table that are no features."""
+
 SCHEMES_KEPT = 2
 """Rounds whose frozen labels stay read: the one that takes files, and its predecessor."""
 
@@ -155,6 +158,34 @@ def _sessions(blobs: Blobs, sha: str) -> RoundSessions:
 def get_labels(connection: Connection, blobs: Blobs, key: RoundKey) -> tuple[str, ...]:
     """Return the labels of round ``key`` alone: all that an upload is judged by."""
     return tuple(json.loads(blobs.get(_need(rounds.artifacts(connection, key), "universe", key)))["labels"])
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTable:
+    """A classic round's live era as everybody has it.
+
+    Attributes
+    ----------
+    ids : tuple of str, length n
+        In the order of the published rows, which is not that of the universe.
+    names : tuple of str, length f
+    features : (n, f) float64
+    """
+
+    ids: tuple[str, ...]
+    names: tuple[str, ...]
+    features: FloatArray
+
+
+def get_live(connection: Connection, blobs: Blobs, key: RoundKey) -> LiveTable:
+    """Return the live table of the classic round ``key``."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(pa.BufferReader(blobs.get(_need(rounds.artifacts(connection, key), "live", key))))
+    names = tuple(name for name in table.column_names if name not in NOT_FEATURES)
+    columns = np.column_stack([table.column(name).to_numpy() for name in names]).astype(np.float64)
+    return LiveTable(tuple(table.column("id").to_pylist()), names, columns)
 
 
 def put_schemes(blobs: Blobs, schemes: Mapping[str, LabelScheme]) -> dict[str, str]:

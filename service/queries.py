@@ -19,7 +19,7 @@ from service.context import Platform
 from service.frames import RoundFrame, get_frame
 from service.halted import halted_since
 from service.metamodels import public_contributions
-from service.store import fund, ledger, models, occurrences, resolutions, scores, stakes, submissions
+from service.store import fund, gated, ledger, models, occurrences, resolutions, scores, stakes, submissions
 from service.store import orders as order_rows
 from service.store import rounds as round_rows
 from service.store.records import RebalanceRecord, RoundRecord
@@ -249,6 +249,8 @@ def _round_models(
     for kept in scores.retentions_of_round(connection, key):
         lines[kept.model_id]["churn"] = kept.churn
         lines[kept.model_id]["retention_ppb"] = kept.retention_ppb
+    for barred in gated.gated_of_round(connection, key):
+        lines[barred.model_id]["gated"] = barred.code
     for paid in resolutions.lines_of_round(connection, key):
         lines[paid.model_id]["payout_tokens"] = format_amount(paid.payout_atoms)
     for model_id, added in contributions.items():

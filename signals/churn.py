@@ -26,7 +26,7 @@ from market.projection import residualize
 from market.ranks import gaussianize, tie_kept_rank
 from signals.constancy import WHOLLY_EXPLAINED, constant_rows, settled
 from signals.cuts import extremes
-from signals.portfolio_scores import neutral_weights, turnover
+from signals.portfolio_scores import neutral_weights
 from signals.prepared import OVERLAP_MIN
 
 CHURN_WITHOUT_ORDER = 1.0
@@ -123,13 +123,13 @@ def neutral_churns(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RoundSignal:
-    """A model's signal in one round, on that round's universe.
+    """A model's signal in one round, or those of m models, on that round's universe.
 
     Attributes
     ----------
     ids : sequence of str, length n
         Without repetition, in any order.
-    ranks : (n,) float64
+    ranks : (n,) or (m, n) float64
         As :class:`signals.submission.Signal` holds them.
     exposures : (n, k) float64
         Neutralizers of that round.
@@ -161,14 +161,22 @@ def max_churn_and_turnover(current: RoundSignal, former: Sequence[RoundSignal]) 
     InputRejected
         ``score_input_invalid`` for a signal without sample weights.
     """
-    found = []
-    for other in former:
-        common = _common(current.ids, other.ids)
-        if common is not None:
-            at, at_other = common
-            moved = turnover(_weights(current)[at], _weights(other)[at_other])
-            found.append((churn(current.ranks[at], other.ranks[at_other]), moved))
-    return (max(c for c, _ in found), max(t for _, t in found)) if found else None
+    found = [moved for other in former if (moved := churns_and_turnovers(current, other)) is not None]
+    return (max(float(c[0]) for c, _ in found), max(float(t[0]) for _, t in found)) if found else None
+
+
+def churns_and_turnovers(current: RoundSignal, former: RoundSignal) -> tuple[FloatArray, FloatArray] | None:
+    """Return :func:`churn` and turnover of m models between two rounds, (m,) each; None if their universes share too little.
+
+    What is compared is as for :func:`max_churn_and_turnover`, and so are the errors.
+    """
+    common = _common(current.ids, former.ids)
+    if common is None:
+        return None
+    at, at_former = common
+    moved = _weights(current)[:, at] - _weights(former)[:, at_former]
+    churned = churns(np.atleast_2d(current.ranks)[:, at], np.atleast_2d(former.ranks)[:, at_former])
+    return churned, np.asarray(np.sum(np.abs(moved), axis=1) / 2.0, dtype=np.float64)
 
 
 def retention(churn: float | None, threshold: float, slope: float) -> float:
@@ -230,5 +238,4 @@ def _common(ids_a: Sequence[str], ids_b: Sequence[str]) -> tuple[IntArray, IntAr
 def _weights(signal: RoundSignal) -> FloatArray:
     if signal.sample_weights is None:
         raise InputRejected(Code.SCORE_INPUT_INVALID, "Turnover needs each round's sample weights.")
-    book: FloatArray = neutral_weights(signal.ranks[None, :], signal.exposures, signal.sample_weights, normalize=True)[0]
-    return book
+    return neutral_weights(np.atleast_2d(signal.ranks), signal.exposures, signal.sample_weights, normalize=True)

@@ -2,8 +2,8 @@
 
 With a the atoms at risk, A their total over the round, m and s the multipliers and scores, c the clip and k the retention:
 
-1. v = Σ mᵢ·sᵢ
-2. f = min(1, threshold / A)
+1. v = Σ mᵢ·sᵢ, where a provider may have chosen some mᵢ among those that the terms offer
+2. f = min(1, threshold / A); 1 under terms without a threshold
 3. p = min(c, max(−c, f·v))
 4. p = p·k where p > 0 (a burn is never softened)
 5. payout = ⌊a·p⌋; a negative payout is a burn
@@ -13,7 +13,7 @@ If the positive payouts of a round exceed its budget, each becomes ⌊payout · 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
@@ -37,6 +37,8 @@ class StakeLine:
         Published score of every kind, in ppb.
     retention_ppb : int
         Part of a positive payout that is kept, 0 to 10⁹.
+    chosen_ppb : mapping of str to int
+        Multipliers that the provider chose, as frozen at the close, in ppb.
     """
 
     model_id: str
@@ -44,6 +46,7 @@ class StakeLine:
     reserved_atoms: int
     scores_ppb: Mapping[str, int]
     retention_ppb: int = PPB
+    chosen_ppb: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,22 @@ def _check(at_risk_atoms: int, scores_ppb: Mapping[str, int], retention_ppb: int
         raise _refuse(f"a retention of {retention_ppb} ppb does not lie between 0 and 1")
 
 
+def _checked_choice(chosen_ppb: Mapping[str, int] | None, terms: PayoutTerms) -> dict[str, int]:
+    if not chosen_ppb:
+        return {}
+    choice = terms.allowed_choice(chosen_ppb)
+    if len(choice) < len(chosen_ppb) or any(type(multiplier) is not int for multiplier in choice.values()):
+        raise _refuse(f"the terms do not offer the multipliers {dict(chosen_ppb)}")
+    return choice
+
+
 def payout(
     at_risk_atoms: int,
     scores_ppb: Mapping[str, int],
     retention_ppb: int,
     total_at_risk_atoms: int,
     terms: PayoutTerms,
+    chosen_ppb: Mapping[str, int] | None = None,
 ) -> int:
     """Return the payout of one stake before the round's budget, in atoms; negative is a burn.
 
@@ -90,6 +103,8 @@ def payout(
         Sum over the round's stakes, this one included, in atoms.
     terms : PayoutTerms
         The round's own.
+    chosen_ppb : mapping of str to int, optional
+        Multipliers that the provider chose, in ppb; of other kinds they are those of the terms.
 
     Returns
     -------
@@ -99,7 +114,7 @@ def payout(
     Raises
     ------
     InputRejected
-        ``PAYOUT_INPUT`` if a score is missing, a number is no integer, or one is out of its range.
+        ``PAYOUT_INPUT`` if a score is missing, a number is no integer, one is out of its range, or a choice is not offered.
 
     Examples
     --------
@@ -110,9 +125,10 @@ def payout(
     -32
     """
     _check(at_risk_atoms, scores_ppb, retention_ppb, total_at_risk_atoms, terms)
-    numerator = sum(multiplier * scores_ppb[kind] for kind, multiplier in terms.multipliers_ppb)
+    multipliers = dict(terms.multipliers_ppb) | _checked_choice(chosen_ppb, terms)
+    numerator = sum(multiplier * scores_ppb[kind] for kind, multiplier in multipliers.items())
     denominator = PPB * PPB
-    if total_at_risk_atoms > terms.stake_threshold_atoms:
+    if terms.stake_threshold_atoms is not None and total_at_risk_atoms > terms.stake_threshold_atoms:
         numerator *= terms.stake_threshold_atoms
         denominator *= total_at_risk_atoms
     if abs(numerator) * PPB > terms.clip_ppb * denominator:
@@ -139,7 +155,7 @@ def payouts(lines: Sequence[StakeLine], terms: PayoutTerms) -> tuple[PayoutLine,
         The positive payouts sum to at most ``terms.budget_atoms``.
     """
     total = sum(line.at_risk_atoms for line in lines)
-    before = [payout(line.at_risk_atoms, line.scores_ppb, line.retention_ppb, total, terms) for line in lines]
+    before = [payout(line.at_risk_atoms, line.scores_ppb, line.retention_ppb, total, terms, line.chosen_ppb) for line in lines]
     promised = sum(amount for amount in before if amount > 0)
     if promised > terms.budget_atoms:
         after = [amount * terms.budget_atoms // promised if amount > 0 else amount for amount in before]

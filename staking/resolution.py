@@ -13,7 +13,7 @@ A void round has step 3 only: everything goes back.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from crowdalpha.canonical import Plain, canonical_bytes, canonical_hash, sha256_hex
@@ -45,6 +45,8 @@ class ResolutionLine:
         Payout before and after scaling to the budget; negative is a burn.
     wallet_of : str
         Id of the provider whose wallet a payout goes to; empty where it goes to the stake.
+    chosen_ppb : mapping of str to int
+        Multipliers that the provider chose, in ppb.
     """
 
     model_id: str
@@ -55,6 +57,7 @@ class ResolutionLine:
     before_budget_atoms: int
     payout_atoms: int
     wallet_of: str = ""
+    chosen_ppb: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def paid_atoms(self) -> int:
@@ -74,9 +77,10 @@ class ResolutionLine:
     def as_plain(self) -> dict[str, Plain]:
         """Return the line as plain values; atoms are decimal text, because they do not fit the integers of every language.
 
-        ``wallet_of`` is left out where it is empty.
+        ``wallet_of`` is left out where it is empty, ``chosen_ppb`` where nothing was chosen.
         """
-        plain: dict[str, Plain] = {
+        chosen: dict[str, Plain] = {"chosen_ppb": dict(self.chosen_ppb)} if self.chosen_ppb else {}
+        plain: dict[str, Plain] = chosen | {
             "model_id": self.model_id,
             "at_risk_atoms": str(self.at_risk_atoms),
             "reserved_atoms": str(self.reserved_atoms),
@@ -207,7 +211,7 @@ def void(round_id: str, lines: Sequence[StakeLine], terms: PayoutTerms, at: str)
 
 
 def _terms_hash(terms: PayoutTerms) -> str:
-    return canonical_hash(asdict(terms))
+    return canonical_hash(terms.as_dict())
 
 
 def _ordered(lines: Sequence[StakeLine], terms: PayoutTerms) -> list[StakeLine]:
@@ -234,6 +238,7 @@ def _settle(line: StakeLine, before_budget_atoms: int, payout_atoms: int, wallet
         before_budget_atoms,
         payout_atoms,
         wallet_of,
+        line.chosen_ppb,
     )
 
 

@@ -32,6 +32,7 @@ from service.cli import (
     rounds,
     season,
     stakes,
+    whatif,
 )
 from service.threads import use_one_blas_thread
 
@@ -67,6 +68,7 @@ app.add_typer(accounts.providers, name="provider")
 app.add_typer(accounts.models, name="model")
 app.add_typer(keys.app, name="key")
 app.add_typer(stakes.app, name="stake")
+whatif.add_to(stakes.app)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(fund.app, name="fund")
 

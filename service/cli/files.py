@@ -137,7 +137,18 @@ def _history_lines(figures: Mapping[str, Any]) -> dict[str, Any]:
     else:
         rule = "" if retention["rule"] == "none" else f" under the rule {retention['rule']}"
         lines["kept of a positive payout"] = f"{retention['retained']:.1%}{rule}"
+    lines["may be at risk"] = _eligibility_line(figures)
     return lines
+
+
+def _eligibility_line(figures: Mapping[str, Any]) -> str:
+    told, notes = figures["eligibility"], figures["notes"]
+    if told["gate"] is not None:
+        return f"no: {told['reason']}"
+    if "eligibility" in notes:
+        return str(notes["eligibility"])
+    bounds = [f"{name} {told[name]:.4g} < {told[f'{name}_max']:.4g}" for name in ("churn", "turnover") if told[f"{name}_max"]]
+    return ", ".join([f"yes, with a stake of {told['stake_min_tokens']} tokens or more", *bounds])
 
 
 def _refusal(file: Path, findings: tuple[Finding, ...]) -> InputRejected:

@@ -19,11 +19,12 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from service.settings.places import refuse_unknown
 
-Kind = Literal["whole", "number", "text", "wholes", "texts", "exact"]
+Kind = Literal["whole", "number", "text", "wholes", "texts", "exact", "exacts"]
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 _EXACT_DIGITS = 100
+_ONE_OF: dict[Kind, Kind] = {"wholes": "whole", "texts": "text", "exacts": "exact"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,12 @@ class Key:
     Attributes
     ----------
     kind : str
-        ``whole`` (int), ``number`` (float; quoted decimals too), ``text``, ``wholes`` and ``texts`` (lists), or ``exact``: a
-        quoted decimal that becomes the integer value · 10**decimals.
+        ``whole`` (int), ``number`` (float; quoted decimals too), ``text``, ``exact`` (a quoted decimal that becomes the integer
+        value · 10**decimals), or a list of one of them: ``wholes``, ``texts``, ``exacts``.
     minimum, maximum : int or None
         Bounds of a number, or of each number of a list, inclusive.
     decimals : int
-        For ``exact``.
+        For ``exact`` and ``exacts``.
     optional : bool
         Whether a file may leave the key out.
     """
@@ -132,7 +133,7 @@ def convert(value: Any, key: Key, where: str, *, from_text: bool = False) -> Any
     items = [item.strip() for item in value.split(",")] if from_text else value
     if not isinstance(items, list | tuple) or not items:
         _refuse(where, "must be a list that is not empty", value)
-    one = Key("whole" if key.kind == "wholes" else "text", key.minimum, key.maximum)
+    one = Key(_ONE_OF[key.kind], key.minimum, key.maximum, key.decimals)
     return tuple(convert(item, one, where, from_text=from_text) for item in items)
 
 

@@ -11,11 +11,13 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.terms import PAYING_KINDS, PayoutTerms, RoundTerms, ScoringTerms
 from service.settings.places import named_file
-from service.settings.reading import Key, check, read_toml
+from service.settings.reading import Key, check, convert, read_toml
 
 _MULTIPLIER = "multiplier."
 _RATIO_DECIMALS = 9
+_CHOICES = "choices."
 _TOKEN_DECIMALS = 18
+_NONE = "none"
 
 TERMS_SCHEMA: dict[str, Key] = {
     "kinds": Key("texts"),
@@ -25,14 +27,20 @@ TERMS_SCHEMA: dict[str, Key] = {
     "coverage_min": Key("exact", minimum=0, maximum=1, decimals=_RATIO_DECIMALS),
     "ids_min": Key("whole", minimum=1),
     "clip": Key("exact", minimum=0, maximum=1, decimals=_RATIO_DECIMALS),
-    "stake_threshold_tokens": Key("exact", minimum=0, decimals=_TOKEN_DECIMALS),
+    "stake_threshold_tokens": Key("text"),
     "budget_tokens": Key("exact", minimum=0, decimals=_TOKEN_DECIMALS),
     "stake_min_tokens": Key("exact", minimum=0, decimals=_TOKEN_DECIMALS),
     "retention": Key("text"),
     "retention_threshold": Key("exact", minimum=0, maximum=2, decimals=_RATIO_DECIMALS, optional=True),
     "retention_slope": Key("whole", minimum=0, optional=True),
-} | {f"{_MULTIPLIER}{kind}": Key("exact", decimals=_RATIO_DECIMALS, optional=True) for kind in PAYING_KINDS}
+    "churn_max": Key("exact", minimum=0, maximum=2, decimals=_RATIO_DECIMALS, optional=True),
+    "turnover_max": Key("exact", minimum=0, maximum=1, decimals=_RATIO_DECIMALS, optional=True),
+}
+TERMS_SCHEMA |= {f"{_MULTIPLIER}{kind}": Key("exact", decimals=_RATIO_DECIMALS, optional=True) for kind in PAYING_KINDS}
+TERMS_SCHEMA |= {f"{_CHOICES}{kind}": Key("exacts", decimals=_RATIO_DECIMALS, optional=True) for kind in PAYING_KINDS}
 """Every key of a preset. The two of the retention may be left out where it is ``none``; at least one multiplier is needed."""
+
+_THRESHOLD = Key("exact", minimum=0, decimals=_TOKEN_DECIMALS)
 
 
 def load_terms(name: str, config_dir: Path | None = None) -> RoundTerms:
@@ -60,8 +68,12 @@ def load_terms(name: str, config_dir: Path | None = None) -> RoundTerms:
     lacking = [key for key in ("retention_threshold", "retention_slope") if key not in values]
     if values["retention"] != "none" and lacking:
         raise InputRejected(Code.SETTING_INVALID, f"{path}: the setting '{lacking[0]}' is missing.")
+    if values["stake_threshold_tokens"] == _NONE:
+        threshold = None
+    else:
+        threshold = convert(values["stake_threshold_tokens"], _THRESHOLD, f"{path}: 'stake_threshold_tokens'")
     try:
-        return RoundTerms(name, _scoring(values), _payout(values))
+        return RoundTerms(name, _scoring(values), _payout(values, threshold))
     except InputRejected as error:
         raise InputRejected(error.code, f"{path}: {error.message}") from error
 
@@ -77,15 +89,19 @@ def _scoring(values: dict[str, Any]) -> ScoringTerms:
     )
 
 
-def _payout(values: dict[str, Any]) -> PayoutTerms:
+def _payout(values: dict[str, Any], threshold_atoms: int | None) -> PayoutTerms:
     multipliers = {kind: values.get(f"{_MULTIPLIER}{kind}") for kind in PAYING_KINDS}
+    choices = {kind: values.get(f"{_CHOICES}{kind}") for kind in PAYING_KINDS}
     return PayoutTerms(
         multipliers_ppb=tuple((kind, value) for kind, value in multipliers.items() if value is not None),
         clip_ppb=values["clip"],
-        stake_threshold_atoms=values["stake_threshold_tokens"],
+        stake_threshold_atoms=threshold_atoms,
         budget_atoms=values["budget_tokens"],
         retention=values["retention"],
         retention_threshold_ppb=values.get("retention_threshold", 0),
         retention_slope=values.get("retention_slope", 0),
         stake_min_atoms=values["stake_min_tokens"],
+        choices_ppb=tuple((kind, among) for kind, among in choices.items() if among is not None),
+        churn_max_ppb=values.get("churn_max", 0),
+        turnover_max_ppb=values.get("turnover_max", 0),
     )

@@ -97,7 +97,10 @@ class SubmissionCounts:
 
 @dataclass(frozen=True, slots=True)
 class AtRiskRecord:
-    """What a round froze of a model's stake at its close; ``pays_wallet`` says where a payout goes, if not to the stake."""
+    """What a round froze of a model's stake at its close.
+
+    ``pays_wallet`` says where a payout goes, if not to the stake; ``chosen_ppb`` are the multipliers that its provider chose.
+    """
 
     round: RoundKey
     model_id: str
@@ -105,6 +108,7 @@ class AtRiskRecord:
     at_risk_atoms: int
     reserved_atoms: int
     pays_wallet: bool = False
+    chosen_ppb: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,19 @@ class StakeRelease:
     rounds: tuple[str, ...]
     state: str = "pending"
     ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GatedRecord:
+    """A model with a stake that a close left out: by which gate (a code), and the figure that it met there.
+
+    The figure is a churn, a turnover, or a stake in tokens; None for a model without a file to compare with.
+    """
+
+    round: RoundKey
+    model_id: str
+    code: str
+    value: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ PENDING = "pending"
 
 def _record(row: Row[Any]) -> AtRiskRecord:
     key = RoundKey(Tournament(row.tournament), row.number)
-    return AtRiskRecord(key, row.model_id, row.stake_atoms, row.at_risk_atoms, row.reserved_atoms, bool(row.pays_wallet))
+    numbers = (row.stake_atoms, row.at_risk_atoms, row.reserved_atoms)
+    return AtRiskRecord(key, row.model_id, *numbers, bool(row.pays_wallet), row.chosen_ppb)
 
 
 def add_at_risk(connection: Connection, records: Sequence[AtRiskRecord]) -> None:
@@ -37,6 +38,7 @@ def add_at_risk(connection: Connection, records: Sequence[AtRiskRecord]) -> None
             "at_risk_atoms": record.at_risk_atoms,
             "reserved_atoms": record.reserved_atoms,
             "pays_wallet": record.pays_wallet,
+            "chosen_ppb": record.chosen_ppb,
         }
         for record in records
     ]
@@ -59,6 +61,20 @@ def open_reservations(connection: Connection, model_ids: Collection[str]) -> lis
     for part in parts(sorted(model_ids)):
         found += [_record(row) for row in connection.execute(statement.where(at_risk.c.model_id.in_(part)))]
     return sorted(found, key=lambda record: (record.round, record.model_id))
+
+
+def held_by_model(connection: Connection) -> dict[str, int]:
+    """Return what rounds that are neither resolved nor void hold of each model, in atoms; models with nothing are left out."""
+    same = (at_risk.c.tournament == rounds.c.tournament) & (at_risk.c.number == rounds.c.number)
+    statement = (
+        select(at_risk.c.model_id, at_risk.c.reserved_atoms)
+        .join(rounds, same)
+        .where(rounds.c.state.not_in([state.value for state in SETTLED]))
+    )
+    held: dict[str, int] = {}
+    for row in connection.execute(statement):
+        held[row.model_id] = held.get(row.model_id, 0) + row.reserved_atoms
+    return held
 
 
 def put_plan(connection: Connection, plan: StakePlan) -> None:

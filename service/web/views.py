@@ -162,12 +162,13 @@ def _times(detail: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _terms(terms: Mapping[str, Any]) -> list[tuple[str, str]]:
     scoring, payout = terms["scoring"], terms["payout"]
     multipliers = ", ".join(f"{_ppb(ppb)} × {write.words(kind)}" for kind, ppb in payout["multipliers_ppb"])
+    threshold = payout["stake_threshold_atoms"]
     return [
         ("Preset", str(terms["name"])),
         ("Pays", multipliers),
         ("Target", f"{scoring['horizon_sessions']} sessions, {scoring['lag_sessions']} after the base session"),
         ("Most that is paid or burned", f"{_ppb(payout['clip_ppb'] * 100)} % of what is at risk"),
-        ("Stake threshold", f"{_whole(payout['stake_threshold_atoms'])} tokens"),
+        ("Stake threshold", "none" if threshold is None else f"{_whole(threshold)} tokens"),
         ("Budget", f"{_whole(payout['budget_atoms'])} tokens"),
         ("Retention", "none" if payout["retention"] == "none" else f"by {write.words(payout['retention'])}"),
     ]

@@ -13,11 +13,9 @@ table, which everybody has, and not with factors, earlier files or meta-models.
 Decision instant: the clock's. Earlier rounds' files are those that were frozen or counted before.
 """
 
-import io
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Connection
 
 from crowdalpha.codes import Code
@@ -26,17 +24,17 @@ from crowdalpha.ids import RoundKey, Tournament
 from crowdalpha.terms import PPB, RoundTerms
 from market.arrays import FloatArray
 from service.context import Platform
-from service.frames import RoundFrame, get_book, get_frame, get_schemes
+from service.frames import RoundFrame, get_book, get_frame, get_live, get_schemes
 from service.metamodels import latest_public
-from service.store import rounds, submissions
+from service.store import submissions
 from service.store.records import ModelRecord, RoundRecord
+from service.workflows.gates import compares, gate_of, largest_moves
 from service.workflows.retentions import NEUTRAL_CHURN, former_churns, retained_ppb
 from service.workflows.submit import is_on_time, judge_for, model_of, round_taking
 from signals.churn import RoundSignal
 from signals.preview import FORMER_ROUNDS, crowd_correlation, exposed, moved, spread
 from signals.submission import Verdict
-
-NOT_FEATURES = ("era", "id", "target")
+from staking import format_amount
 
 UNLINKED = "Not told in the classic tournament: it would link the ids of one era to those of another."
 NO_MODEL = "Name a model to compare the file with its earlier ones."
@@ -62,8 +60,8 @@ class CheckOutcome:
         Whether it would be on time if it were sent now.
     verdict : Verdict
     figures : dict or None
-        JSON-ready: ``values``, ``neutralization``, ``history``, ``retention``, ``meta_model``, and ``notes``: a sentence for
-        each of them that could not be told. None for a refused file.
+        JSON-ready: ``values``, ``neutralization``, ``history``, ``retention``, ``eligibility``, ``meta_model``, and
+        ``notes``: a sentence for each of them that could not be told. None for a refused file.
     """
 
     round: RoundKey
@@ -158,6 +156,7 @@ def _figures(asked: _Question) -> dict[str, Any]:
         "neutralization": _neutralization(asked),
         "history": history,
         "retention": _retention(asked, None if history is None else history["neutral_churn"], notes),
+        "eligibility": _eligibility(asked, notes),
         "meta_model": _meta_model(asked, notes),
         "notes": notes,
     }
@@ -185,14 +184,9 @@ def _live_features(asked: _Question) -> tuple[tuple[str, ...], FloatArray, Float
 
     The rows' order is public, that of the universe is not: even the last bit of a sum shall not depend on it.
     """
-    import pyarrow.parquet as pq
-
-    sha = rounds.artifacts(asked.connection, asked.record.key)["live"]
-    table = pq.read_table(io.BytesIO(asked.platform.blobs.get(sha)))
-    names = tuple(name for name in table.column_names if name not in NOT_FEATURES)
-    columns = np.column_stack([table.column(name).to_numpy() for name in names]).astype(np.float64)
+    live = get_live(asked.connection, asked.platform.blobs, asked.record.key)
     place_of = {label: place for place, label in enumerate(asked.frame.labels)}
-    return names, columns, asked.ranks[[place_of[label] for label in table.column("id").to_pylist()]]
+    return live.names, live.features, asked.ranks[[place_of[label] for label in live.ids]]
 
 
 def _history(asked: _Question, notes: dict[str, str]) -> dict[str, Any] | None:
@@ -226,6 +220,30 @@ def _retention(asked: _Question, churn: float | None, notes: dict[str, str]) -> 
     else:
         retained = retained_ppb(churn, payout) / PPB
     return {"rule": payout.retention, "retained": retained}
+
+
+def _eligibility(asked: _Question, notes: dict[str, str]) -> dict[str, Any]:
+    """Return which gate of the terms the file meets, by its code, beside what the terms allow and what it moved."""
+    payout = RoundTerms.from_dict(asked.record.terms).payout
+    told: dict[str, Any] = {
+        "gate": None,
+        "reason": None,
+        "churn": None,
+        "churn_max": payout.churn_max_ppb / PPB or None,
+        "turnover": None,
+        "turnover_max": payout.turnover_max_ppb / PPB or None,
+        "stake_min_tokens": format_amount(payout.stake_min_atoms),
+    }
+    if not compares(payout):
+        return told
+    if asked.unlinked or asked.model is None:
+        notes["eligibility"] = UNLINKED if asked.unlinked else NO_MODEL
+        return told
+    one = (asked.model.id,)
+    moved = largest_moves(asked.platform, asked.connection, asked.record, asked.frame, one, lambda _: asked.ranks)
+    told["churn"], told["turnover"] = moved.get(asked.model.id, (None, None))
+    gate = gate_of(moved.get(asked.model.id), payout)
+    return told if gate is None else told | {"gate": gate[0].value, "reason": gate[0].meaning}
 
 
 def _meta_model(asked: _Question, notes: dict[str, str]) -> dict[str, Any]:

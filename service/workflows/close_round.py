@@ -1,28 +1,32 @@
 """Close a round: freeze who takes part, reserve what can be burned, build the meta-model, commit to the submission set.
 
 1. *load* the selected submissions: per model the latest accepted one that was on time.
-2. *decide*, inside the writing transaction so that no balance can move meanwhile: what is at risk, the retention of each
-   model against its previous submission, the two meta-model vectors, the state from which each day is scored, the Merkle
-   root of the submission set.
-3. *commit* the files, then the at-risk rows, the reservations in the ledger, and the state ``closed``.
+2. *decide*, inside the writing transaction so that no balance can move meanwhile: who is gated, what is at risk, the retention
+   of each model against its previous submission, the two meta-model vectors, the state from which each day is scored, the
+   Merkle root of the submission set.
+3. *commit* the files, then the gated and the at-risk rows, the reservations in the ledger, and the state ``closed``.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
+from sqlalchemy import Connection
 
 from crowdalpha.canonical import canonical_bytes
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected
-from crowdalpha.ids import RoundKey, RoundState
+from crowdalpha.ids import RoundKey, RoundState, Tournament
 from crowdalpha.merkle import merkle_root
 from crowdalpha.terms import ATOMS_PER_TOKEN, RoundTerms, ScoringTerms
 from market.arrays import FloatArray
 from service.clock import instant_text
 from service.context import Platform
-from service.frames import ClosedBook, RoundFrame, get_frame, put_book, put_prepared
-from service.store import audit, rounds, scores, submissions
+from service.frames import ClosedBook, RoundFrame, get_frame, get_live, put_book, put_prepared
+from service.store import audit, gated, rounds, scores, submissions
 from service.store.records import RoundRecord, SubmissionRecord
+from service.workflows.gates import gated_models
 from service.workflows.metareport import closing_files
 from service.workflows.reservations import round_reservations
 from service.workflows.retentions import round_retentions
@@ -53,12 +57,15 @@ def close_round(platform: Platform, key: RoundKey) -> RoundRecord:
         terms = RoundTerms.from_dict(record.terms)
         frame = get_frame(connection, platform.blobs, key)
         selected = dict(sorted(submissions.selected_submissions(connection, key).items()))
-        at_risk = round_reservations(connection, key, terms.payout, list(selected), now)
-        kept = round_retentions(
-            platform, connection, key, terms.payout, frame, tuple(selected), lambda m: _vector(platform, selected[m])
-        )
+        values_of = partial(_vector, platform, selected)
+        barred = gated_models(platform, connection, record, terms.payout, frame, tuple(selected), values_of)
+        gated.add_gated(connection, barred)
+        out = {g.model_id for g in barred}
+        at_risk = round_reservations(connection, key, terms.payout, [m for m in selected if m not in out], now)
+        kept = round_retentions(platform, connection, key, terms.payout, frame, tuple(selected), values_of)
         scores.put_retentions(connection, kept)
-        book, prepared = _build_book(platform, terms.scoring, frame, selected, at_risk)
+        features = fnc_features(platform, connection, key, frame) if "fnc" in terms.scoring.kinds else None
+        book, prepared = _build_book(platform, terms.scoring, frame, selected, at_risk, features)
         files = put_book(platform.blobs, book) | put_prepared(platform.blobs, prepared)
         for name, sha in (files | closing_files(platform, connection, frame, book, prepared)).items():
             rounds.set_artifact(connection, key, name, sha)
@@ -75,26 +82,38 @@ def _build_book(
     frame: RoundFrame,
     selected: dict[str, SubmissionRecord],
     at_risk: dict[str, AtRisk],
+    features: FloatArray | None,
 ) -> tuple[ClosedBook, PreparedRound]:
     predictions = np.empty((len(selected), len(frame.asset_ids)))
-    for row, submission in enumerate(selected.values()):
-        predictions[row] = _vector(platform, submission)
+    for row, model_id in enumerate(selected):
+        predictions[row] = _vector(platform, selected, model_id)
     # Weights are ratios of stakes: float64 is enough here, because no amount is computed from them.
     weights = np.array([at_risk[m].at_risk_atoms / ATOMS_PER_TOKEN if m in at_risk else 0.0 for m in selected])
     threads = platform.settings.scoring.threads
-    # N spans what the exposures and an intercept span: the neutral kinds are the same by either, ``alpha`` wants N itself.
-    exposures, weights_v = (frame.neutralizers, frame.weights_v) if "alpha" in scoring.kinds else (frame.exposures, None)
+    weighted = not {"alpha", "mpc"}.isdisjoint(scoring.kinds)
+    # N spans what the exposures and an intercept span: the neutral kinds are the same by either, weighted ones want N itself.
+    exposures, weights_v = (frame.neutralizers, frame.weights_v) if weighted else (frame.exposures, None)
     prepared = prepare_round(
-        predictions, frame.asset_ids.tolist(), list(selected), exposures, sample_weights=weights_v, workers=threads
-    )
+        predictions, frame.asset_ids.tolist(), list(selected), exposures, features=features, sample_weights=weights_v,
+        stakes=weights if "mpc" in scoring.kinds else None, workers=threads,
+    )  # fmt: skip
     # The meta-model is made of the models' places, and then stands beside them as what contributions are measured against.
     meta = meta_model_of(prepared, weights, frame.exposures)
     sides = replace(prepared.sides, meta_model=meta.raw)
     return ClosedBook(tuple(selected), weights, meta.raw, meta.neutral), replace(prepared, sides=sides)
 
 
-def _vector(platform: Platform, submission: SubmissionRecord) -> FloatArray:
-    return platform.blobs.get_array(str(submission.vector_sha))
+def fnc_features(platform: Platform, connection: Connection, key: RoundKey, frame: RoundFrame) -> FloatArray:
+    """Return what ``fnc`` takes out, (n, f) on the round's assets: the exposures, or the features of the classic era."""
+    if key.tournament is not Tournament.CLASSIC:
+        return frame.exposures
+    live = get_live(connection, platform.blobs, key)
+    row_of = {label: row for row, label in enumerate(live.ids)}
+    return live.features[[row_of[label] for label in frame.labels]]
+
+
+def _vector(platform: Platform, selected: Mapping[str, SubmissionRecord], model_id: str) -> FloatArray:
+    return platform.blobs.get_array(str(selected[model_id].vector_sha))
 
 
 def _leaf(submission: SubmissionRecord) -> bytes:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from crowdalpha.ids import RoundKey
 from crowdalpha.terms import PayoutTerms
 from service.clock import instant_text
-from service.store import ledger, models, stakes
+from service.store import choices, ledger, models, stakes
 from service.store.records import AtRiskRecord
 from service.workflows.stakes import candidates
 from staking import (
@@ -41,12 +41,15 @@ def round_reservations(
     standing = candidates(connection, model_ids)
     frozen = close_stakes(standing.values(), terms)
     _post(connection, [reserve(str(key), frozen, at)])
+    chosen = choices.list_choices(connection) if terms.choices_ppb else {}
     rows = [
         AtRiskRecord(
-            key, a.model_id, a.stake_atoms, a.at_risk_atoms, a.reserved_atoms, standing[a.model_id].fixed_atoms is not None
+            key, a.model_id, a.stake_atoms, a.at_risk_atoms, a.reserved_atoms,
+            pays_wallet=standing[a.model_id].fixed_atoms is not None,
+            chosen_ppb=terms.allowed_choice(chosen.get(a.model_id, {})) or None,
         )
         for a in frozen
-    ]
+    ]  # fmt: skip
     stakes.add_at_risk(connection, rows)
     return {a.model_id: a for a in frozen}
 

@@ -65,7 +65,9 @@ def _lines(connection: Connection, record: RoundRecord) -> tuple[list[StakeLine]
     if missing:
         raise Conflict(Code.ROUND_NOT_DUE, f"Round {record.key} has no final scores of {len(missing)} models yet.")
     lines = [
-        StakeLine(a.model_id, a.at_risk_atoms, a.reserved_atoms, by_model[a.model_id], kept.get(a.model_id, PPB))
+        StakeLine(
+            a.model_id, a.at_risk_atoms, a.reserved_atoms, by_model[a.model_id], kept.get(a.model_id, PPB), a.chosen_ppb or {}
+        )
         for a in at_risk
     ]
     return lines, models.owners_of(connection, [a.model_id for a in at_risk if a.pays_wallet])

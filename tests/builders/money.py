@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping
 
-from crowdalpha.terms import ATOMS_PER_TOKEN, PPB, PayoutTerms
+from crowdalpha.terms import ATOMS_PER_TOKEN, PAYING_KINDS, PPB, PayoutTerms
 from staking import LedgerEntry, StakeLine, Transfer, reservation
 
 AT = "2016-01-08T21:00:00.000000Z"
@@ -36,20 +36,27 @@ def stake_line(
 
 
 def random_terms(rng: random.Random) -> PayoutTerms:
-    """Return terms with everything drawn, clips and thresholds from tiny to huge."""
-    kinds = rng.sample(["corr", "mmc", "neutral_corr", "neutral_mmc"], rng.randint(1, 4))
+    """Return terms with everything drawn, clips and thresholds from tiny to huge; one kind in three may be chosen."""
+    multipliers = {kind: rng.randint(-(10**9), 20 * 10**9) for kind in rng.sample(PAYING_KINDS, rng.randint(1, 4))}
+    choices = {kind: (own, 0, rng.randint(0, 10**10)) for kind, own in multipliers.items() if rng.random() < 1 / 3}
     return PayoutTerms(
-        multipliers_ppb=tuple((kind, rng.randint(-(10**9), 20 * 10**9)) for kind in kinds),
+        multipliers_ppb=tuple(multipliers.items()),
+        choices_ppb=tuple(choices.items()),
         clip_ppb=rng.choice([1, 17_000_000, 35_000_000, 50_000_000, rng.randint(1, PPB), PPB]),
-        stake_threshold_atoms=rng.choice([1, 10**18, 72_000 * 10**18, rng.randint(1, 10**27)]),
+        stake_threshold_atoms=rng.choice([1, 10**18, 72_000 * 10**18, rng.randint(1, 10**27), None]),
         budget_atoms=rng.choice([0, 1, 10**18, 10**40]),
     )
 
 
 def random_scores(rng: random.Random) -> dict[str, int]:
-    """Return all four scores, mostly of the size of real ones, sometimes zero or extreme."""
+    """Return a score of every kind, mostly of the size of real ones, sometimes zero or extreme."""
     spread = rng.choice([0, 1, 30_000_000, 300_000_000, PPB])
-    return {kind: rng.randint(-spread, spread) for kind in ("corr", "mmc", "neutral_corr", "neutral_mmc")}
+    return {kind: rng.randint(-spread, spread) for kind in PAYING_KINDS}
+
+
+def random_choice(rng: random.Random, terms: PayoutTerms) -> dict[str, int]:
+    """Return multipliers that a provider may have chosen under ``terms``: of each kind that offers some, one or none."""
+    return {kind: rng.choice(among) for kind, among in terms.choices_ppb if rng.random() < 2 / 3}
 
 
 def random_atoms(rng: random.Random) -> int:

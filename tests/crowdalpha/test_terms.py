@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from crowdalpha.canonical import canonical_hash
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from crowdalpha.terms import PPB, PayoutTerms, RoundTerms, ScoringTerms
+from crowdalpha.terms import PAYING_KINDS, PPB, PayoutTerms, RoundTerms, ScoringTerms
+from service.settings import load_terms
 
 SCORING: dict[str, Any] = {"kinds": ("corr", "mmc", "neutral_corr")}
 PAYOUT: dict[str, Any] = {
@@ -80,6 +82,13 @@ def test_scoring_terms_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None
         {"retention_threshold_ppb": -1},
         {"retention_threshold_ppb": 2 * PPB + 1},
         {"retention_slope": -1},
+        {"churn_max_ppb": -1},
+        {"churn_max_ppb": 2 * PPB + 1},
+        {"turnover_max_ppb": -1},
+        {"turnover_max_ppb": PPB + 1},
+        {"choices_ppb": (("mmc", (0, 1)),)},  # the terms' own is not among them
+        {"choices_ppb": (("fnc", (0, 1)),)},
+        {"choices_ppb": (("mmc", (-1,)), ("mmc", (-1, 1)))},
     ],
     ids=str,
 )
@@ -89,12 +98,39 @@ def test_payout_terms_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
     assert caught.value.code is Code.TERMS_INVALID
 
 
-def test_alpha_may_be_published_and_never_paid_on() -> None:
-    published = RoundTerms("x", ScoringTerms(("corr", "mmc", "alpha")), PayoutTerms(**PAYOUT))
-    assert RoundTerms.from_dict(json.loads(json.dumps(published.as_dict()))).scoring.kinds == ("corr", "mmc", "alpha")
-    with pytest.raises(InputRejected) as caught:
-        PayoutTerms(**(PAYOUT | {"multipliers_ppb": (("alpha", PPB),)}))
-    assert caught.value.code is Code.TERMS_INVALID
+@pytest.mark.parametrize("kind", PAYING_KINDS)
+def test_every_kind_may_be_paid_on_where_it_is_scored(kind: str) -> None:
+    paying = RoundTerms("x", ScoringTerms((kind,)), PayoutTerms(**(PAYOUT | {"multipliers_ppb": ((kind, PPB),)})))
+    assert RoundTerms.from_dict(json.loads(json.dumps(paying.as_dict()))) == paying
+
+
+def test_terms_without_choices_and_gates_keep_the_hash_of_before_there_were_any() -> None:
+    """The hashes are those that the weekly presets had when payout terms had eight fields."""
+    first = {
+        "classic-weekly": "9e7c4de2fbe2a795b4b9ef867f28f299bbc7b57649ffb04745aa7e4958333506",
+        "signals-weekly": "b28b5d9d58e167cde9e803d9eca041f1b88d5bf1be1767ea201698c14ff85a6c",
+    }
+    assert {name: load_terms(name).hash for name in first} == first
+    assert (
+        canonical_hash(load_terms("signals-weekly").payout.as_dict())
+        == "79ee58e86dde3eb639f01bfc4dc861804cf9fa511f84d798a4923dea21e71c51"
+    )
+
+
+def test_terms_with_choices_gates_and_no_threshold_survive_the_way_through_json() -> None:
+    later = dataclasses.replace(
+        terms().payout, choices_ppb=(("mmc", (-1, PPB)),), churn_max_ppb=1, turnover_max_ppb=2, stake_threshold_atoms=None
+    )
+    whole = RoundTerms("later", ScoringTerms(**SCORING), later)
+    assert RoundTerms.from_dict(json.loads(json.dumps(whole.as_dict()))) == whole
+    assert whole.hash != terms().hash
+
+
+def test_of_a_wish_only_what_is_offered_is_allowed() -> None:
+    offering = PayoutTerms(**PAYOUT, choices_ppb=(("mmc", (-1, 0, 2)),))
+    assert offering.allowed_choice({"mmc": 2, "corr": 750_000_000, "fnc": 0}) == {"mmc": 2}
+    assert offering.allowed_choice({"mmc": 1}) == {}
+    assert offering.allowed_choice({}) == {}
 
 
 def test_terms_pay_only_on_what_they_score() -> None:

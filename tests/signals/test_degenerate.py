@@ -116,7 +116,8 @@ def test_odd_file_has_its_verdict_and_an_accepted_one_its_scores(name: str) -> N
     assert verdict.signal is not None
     rng = np.random.default_rng(18)
     ranks, exposures, meta = verdict.signal.values, rng.normal(size=(N, 4)), rng.normal(size=N)
-    closed = prepare_round(ranks[None, :], LABELS, ["odd"], exposures, meta)
+    beside_it = {"features": exposures, "sample_weights": np.ones(N), "stakes": np.array([2.0, 1.0])}
+    closed = prepare_round(np.stack([ranks, rng.normal(size=N)]), LABELS, ["odd", "ordinary"], exposures, meta, **beside_it)
     scores = score_prepared(closed, rng.choice([0.0, 0.25, 0.5, 0.75, 1.0], N), PAYING_KINDS)
     assert all(np.isfinite(scores[kind]).all() and scores[kind][0] != 0.0 for kind in PAYING_KINDS)
     assert framed(ranks).loc["odd"].to_numpy() == pytest.approx(framed(ODD[name]).loc["odd"].to_numpy(), abs=0.5)

@@ -1,0 +1,55 @@
+"""``crowdalpha stake choose``: which multipliers a model is paid by, where the terms leave the choice."""
+
+import re
+from typing import Annotated
+
+import typer
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected
+from crowdalpha.terms import ATOMS_PER_TOKEN, PPB
+from service.cli.options import HOME, HomeOption
+
+CHOICE = re.compile(r"([a-z_]{1,20})=([0-9]{1,9}(?:\.[0-9]{1,9})?)")
+
+ChoicesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[KIND=MULTIPLIER]...", help="What is chosen, such as mmc=2.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the group of stakes."""
+    app.command("choose")(choose)
+
+
+def choose(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")],
+    multipliers: ChoicesArgument = None,
+    home: HomeOption = HOME,
+) -> None:
+    """Choose a model's multipliers where the terms offer some.
+
+    Without KIND=MULTIPLIER what was chosen is forgotten. Rounds freeze the choice when they close.
+    """
+    from service.context import open_platform
+    from service.workflows.choose import choose as choose_multipliers
+
+    chosen = parse_choices(multipliers or [])
+    with open_platform(home) as platform:
+        terms = choose_multipliers(platform, model, chosen)
+    told = [f"{m / PPB:g} × {kind}" for kind, m in (dict(terms.payout.multipliers_ppb) | chosen).items()]
+    typer.echo(f"Under the terms {terms.name}, {model} is paid {' + '.join(told)} from the next close on.")
+
+
+def parse_choices(texts: list[str]) -> dict[str, int]:
+    """Return multipliers in ppb by kind from texts such as ``mmc=2``; raises InputRejected ``choice_invalid``."""
+    from staking.amount import parse_amount
+
+    chosen: dict[str, int] = {}
+    for text in texts:
+        parts = CHOICE.fullmatch(text)
+        if parts is None or parts[1] in chosen:
+            message = f"'{text[:40]}' is no choice; write each kind once, with at most nine decimals, such as mmc=0.5."
+            raise InputRejected(Code.CHOICE_INVALID, message)
+        chosen[parts[1]] = parse_amount(parts[2]) * PPB // ATOMS_PER_TOKEN
+    return chosen
