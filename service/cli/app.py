@@ -22,10 +22,12 @@ from service.cli import (
     backtest,
     data,
     diagnose,
+    earnings,
     files,
     fund,
     home,
     keys,
+    leaderboard,
     ledger,
     metamodel,
     rebalance,
@@ -61,6 +63,8 @@ files.add_to(app)
 diagnose.add_to(app)
 metamodel.add_to(app)
 rebalance.add_to(app)
+leaderboard.add_to(app)
+earnings.add_to(stakes.app)
 app.add_typer(data.app, name="data")
 app.add_typer(backtest.app, name="backtest")
 app.add_typer(rounds.app, name="round")

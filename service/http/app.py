@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from crowdalpha import __version__
 from service import queries
 from service.context import Platform
-from service.http import datasets, errors, models, rounds
+from service.http import datasets, errors, models, rounds, standings
 from service.http.access import OurPlatform
 from service.http.frame import RequestFrame
 
@@ -38,6 +38,7 @@ def create_app(platform: Platform) -> FastAPI:
     app.state.platform = platform
     app.include_router(rounds.router, prefix="/v1")
     app.include_router(models.router, prefix="/v1")
+    app.include_router(standings.router, prefix="/v1")
     app.include_router(datasets.router, prefix="/v1")
     app.add_api_route("/health", _health, methods=["GET"], tags=["health"])
     pages.install(app)

@@ -38,7 +38,7 @@ def submit_file(
     Refused: 422 with every finding in ``details``.
     """
     outcome = submit_workflow.submit(
-        platform, _model_name(name), upload.data, upload.filename, _round_key(round_name), provider_id=provider.id
+        platform, model_name(name), upload.data, upload.filename, _round_key(round_name), provider_id=provider.id
     )
     verdict = _verdict(outcome)
     if not outcome.accepted:
@@ -55,20 +55,20 @@ def check_file(platform: OurPlatform, provider: Submitter, upload: FileUpload, n
     The file comes as for a submission, and is judged for the latest round. The answer is 200 for a file that would be refused
     as well: ``accepted`` is false and ``figures`` null.
     """
-    return check_workflow.check(platform, upload.data, model_name=_model_name(name), provider_id=provider.id).as_dict()
+    return check_workflow.check(platform, upload.data, model_name=model_name(name), provider_id=provider.id).as_dict()
 
 
 @router.get("/models/{name}/scores")
 def show_scores(platform: OurPlatform, name: str) -> dict[str, Any]:
     """Show the scores of one model, round by round."""
-    return {"model": name, "scores": queries.model_scores(platform, _model_name(name))}
+    return {"model": name, "scores": queries.model_scores(platform, model_name(name))}
 
 
 @router.get("/models/{name}/scores/{tournament}/{number}")
 def show_score_history(platform: OurPlatform, name: str, tournament: str, number: int) -> dict[str, Any]:
     """Show one model's scores in one round, day by day."""
     key = round_key_of(tournament, number)
-    return {"model": name, "round": str(key), "days": queries.model_history(platform, _model_name(name), key)}
+    return {"model": name, "round": str(key), "days": queries.model_history(platform, model_name(name), key)}
 
 
 @router.get("/leaderboard/{tournament}")
@@ -102,7 +102,8 @@ def _verdict(outcome: SubmitOutcome) -> dict[str, Any]:
     }
 
 
-def _model_name(name: str) -> str:
+def model_name(name: str) -> str:
+    """Return the model's name of an address; raises InputRejected MODEL_UNKNOWN for one that is too long to be one."""
     if len(name) > MODEL_NAME_CHARS_MAX:
         raise InputRejected(Code.MODEL_UNKNOWN, f"There is no model '{name[:MODEL_NAME_CHARS_MAX]}'.")
     return name

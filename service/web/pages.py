@@ -1,4 +1,4 @@
-"""The three public pages (leaderboard, a round, the fund), the list of rounds, and the page of an error.
+"""The public pages (leaderboard, a round, a model, the fund), the list of rounds, and the page of an error.
 
 They read through :mod:`service.queries` and render Jinja2 templates with autoescape on: a name is shown as text, whatever it
 holds. There is no script, no cookie and no form; the static files are served by us alone.
@@ -16,7 +16,11 @@ from starlette.staticfiles import StaticFiles
 from crowdalpha.ids import Tournament
 from service import queries
 from service.http.access import OurPlatform
+from service.http.models import model_name
 from service.http.rounds import round_key_of
+from service.reports.earned import earned_by
+from service.reports.pending import pending_payouts
+from service.reports.standings import model_line
 from service.web import views, write
 
 FOLDER = Path(__file__).parent
@@ -45,6 +49,7 @@ def install(app: FastAPI) -> None:
         ("/", show_leaderboards),
         ("/rounds", show_rounds),
         ("/rounds/{tournament}/{number}", show_round),
+        ("/models/{name}", show_model),
         ("/fund", show_fund),
         ("/favicon.ico", show_icon),
     ):
@@ -68,6 +73,15 @@ def show_round(platform: OurPlatform, tournament: str, number: int) -> Response:
     """Show one round: state, times, terms, and what has been published of it."""
     key = round_key_of(tournament, number)
     return _render("round.html", here="/rounds", round=views.round_page(key, queries.round_detail(platform, key)))
+
+
+def show_model(platform: OurPlatform, name: str) -> Response:
+    """Show one model: how it stands, what open rounds would pay it today, and what its stakes have earned beside the fund."""
+    name = model_name(name)
+    earned = earned_by(platform, name)
+    line = model_line(platform, Tournament.from_label(earned["tournament"]), name)
+    page = views.model_page(line, pending_payouts(platform, name), earned)
+    return _render("model.html", here="/", model=page)
 
 
 def show_fund(platform: OurPlatform) -> Response:

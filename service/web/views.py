@@ -40,6 +40,8 @@ STATE_SENTENCES = {
     RoundState.VOID: "The round is void: nobody was paid or burned.",
 }
 
+RETURN_WORDS = {"1d": "a day", "1w": "a week", "3m": "a quarter", "1y": "a year", "all": "all time"}
+
 STATISTICS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("total_return", "Total return", write.percent),
     ("annual_return", "Return a year", write.percent),
@@ -67,6 +69,26 @@ def board(tournament: Tournament, lines: Sequence[Mapping[str, Any]]) -> Row:
         for line in lines
     ]
     return {"title": f"{tournament.label.capitalize()} tournament", "kinds": kinds, "rows": rows}
+
+
+def model_page(line: Mapping[str, Any], pending: Sequence[Mapping[str, Any]], earned: Mapping[str, Any]) -> Row:
+    """Return one model's page: how it stands, what is pending, and what its stakes have earned."""
+    stands = [
+        ("Provider", str(line["provider"])),
+        ("Tournament", str(line["tournament"]).capitalize()),
+        ("Rank by what rounds pay on", f"{line['rank']:,}"),
+        ("Rounds with a file, of the last year's", f"{line['rounds_in_year']:,} of {line['rounds_of_year']:,}"),
+        *((f"Reputation: {write.words(kind)}", write.score(value)) for kind, value in line["reputation"].items()),
+    ]
+    returns = [(f"Return on stake, {RETURN_WORDS[name]}", write.percent(value)) for name, value in line["returns"].items()]
+    total = ("Earned by its stakes", f"{write.tokens(earned['payout_tokens'])} tokens")
+    book = [] if earned["attributed"] is None else [("Earned by its part of the book", f"{write.money(earned['attributed'])}")]
+    return {
+        "title": str(line["model"]),
+        "groups": [{"title": "Standing", "facts": stands}, {"title": "Earned", "facts": [*returns, total, *book]}],
+        "pending": list(pending),
+        "rounds": list(earned["rounds"])[:ROUNDS_SHOWN_MAX],
+    }
 
 
 def latest(tournament: Tournament, lines: Sequence[Mapping[str, Any]]) -> Row | None:

@@ -13,11 +13,12 @@ from sqlalchemy import Connection
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected
 from crowdalpha.ids import RoundKey, RoundState
-from crowdalpha.terms import PPB, RoundTerms
+from crowdalpha.terms import RoundTerms
 from service.clock import instant_text
 from service.context import Platform
 from service.faults import fault_point
-from service.store import audit, models, resolutions, rounds, scores, stakes
+from service.stakelines import stake_lines
+from service.store import audit, models, resolutions, rounds, stakes
 from service.store.records import ResolutionLine, ResolutionRecord, RoundRecord
 from service.workflows.settlement import settle
 from staking import Resolution, StakeLine, resolve
@@ -42,7 +43,7 @@ def resolve_round(platform: Platform, key: RoundKey) -> ResolutionRecord:
             return standing
         if record.state is not RoundState.SCORING:
             raise Conflict(Code.ROUND_STATE, f"Round {key} is {record.state.value}: it cannot be resolved.")
-        lines, wallets = _lines(connection, record)
+        lines, wallets = _lines(connection, key)
     terms = RoundTerms.from_dict(record.terms)
     resolution = resolve(str(key), lines, terms.payout, instant_text(platform.clock.now()), wallets)
     fault_point("resolve.decided")
@@ -52,25 +53,15 @@ def resolve_round(platform: Platform, key: RoundKey) -> ResolutionRecord:
         return _commit(platform, connection, record, resolution, sha)
 
 
-def _lines(connection: Connection, record: RoundRecord) -> tuple[list[StakeLine], dict[str, str]]:
+def _lines(connection: Connection, key: RoundKey) -> tuple[tuple[StakeLine, ...], dict[str, str]]:
     """Return the stakes of the round, and the providers whose wallets are paid, by model."""
-    kept = {r.model_id: r.retention_ppb for r in scores.retentions_of_round(connection, record.key)}
-    by_model: dict[str, dict[str, int]] = {}
-    for score in scores.scores_of_round(connection, record.key):
-        if not score.final:
-            raise Conflict(Code.ROUND_NOT_DUE, f"Round {record.key} has no final scores yet.")
-        by_model.setdefault(score.model_id, {})[score.kind] = score.score_ppb
-    at_risk = stakes.at_risk_of_round(connection, record.key)
-    missing = [a.model_id for a in at_risk if a.model_id not in by_model]
-    if missing:
-        raise Conflict(Code.ROUND_NOT_DUE, f"Round {record.key} has no final scores of {len(missing)} models yet.")
-    lines = [
-        StakeLine(
-            a.model_id, a.at_risk_atoms, a.reserved_atoms, by_model[a.model_id], kept.get(a.model_id, PPB), a.chosen_ppb or {}
-        )
-        for a in at_risk
-    ]
-    return lines, models.owners_of(connection, [a.model_id for a in at_risk if a.pays_wallet])
+    known = stake_lines(connection, key)
+    if known.day and not known.final:
+        raise Conflict(Code.ROUND_NOT_DUE, f"Round {key} has no final scores yet.")
+    if known.unscored:
+        raise Conflict(Code.ROUND_NOT_DUE, f"Round {key} has no final scores of {len(known.unscored)} models yet.")
+    at_risk = stakes.at_risk_of_round(connection, key)
+    return known.lines, models.owners_of(connection, [a.model_id for a in at_risk if a.pays_wallet])
 
 
 def _commit(

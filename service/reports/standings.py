@@ -1,0 +1,204 @@
+"""Leaderboards by reputation, by return on stake and by season: rows in, JSON-ready lines out.
+
+The rules are those of :mod:`staking.standing`; here it is decided which rounds and lines they are applied to. ``paid`` is the
+kind that a round's own terms pay on: the sum of multiplier times score, before factor, clip and retention.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+from sqlalchemy import Connection
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected
+from crowdalpha.ids import RoundState, Tournament
+from crowdalpha.terms import PPB, SCORED_KINDS, RoundTerms
+from service.context import Platform
+from service.store import models, providers, resolutions, rounds, scores, stakes
+from service.store.records import RoundRecord
+from staking.standing import YEAR_DAYS, SettledLine, provider_reputations, reputations, returns_on_stake, season
+
+PAID = "paid"
+RETURN = "return"
+KINDS = (PAID, *SCORED_KINDS)
+"""What a reputation can be of."""
+
+WINDOWS_DAYS = {"1d": 1, "1w": 7, "3m": 91, "1y": YEAR_DAYS}
+"""Spans over which returns on stake are shown, besides all time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The resolved rounds of a tournament, oldest first, and what they published of each model."""
+
+    rounds: tuple[RoundRecord, ...]
+    lines: tuple[SettledLine, ...]
+
+    def since(self, instant: datetime | None) -> "Settled":
+        """Return the part that was resolved after ``instant``; all of it for None."""
+        if instant is None:
+            return self
+        return self._of([r for r in self.rounds if r.resolved_at is not None and r.resolved_at > instant])
+
+    def of_year(self, year: int) -> "Settled":
+        """Return the part whose rounds have their base session in the calendar year."""
+        return self._of([r for r in self.rounds if r.base_session.year == year])
+
+    @property
+    def round_ids(self) -> list[str]:
+        """The names of the rounds."""
+        return [str(r.key) for r in self.rounds]
+
+    def _of(self, kept: list[RoundRecord]) -> "Settled":
+        names = {str(r.key) for r in kept}
+        return Settled(tuple(kept), tuple(line for line in self.lines if line.round_id in names))
+
+
+def settled(connection: Connection, tournament: Tournament) -> Settled:
+    """Return what the resolved rounds of a tournament published."""
+    owner = {m.id: m.provider_id for m in models.list_models(connection, tournament)}
+    found = rounds.list_rounds(connection, tournament, (RoundState.RESOLVED,))
+    lines: list[SettledLine] = []
+    for record in found:
+        multipliers = RoundTerms.from_dict(record.terms).payout.multipliers_ppb
+        by_model: dict[str, dict[str, int | Fraction]] = {}
+        for score in scores.scores_of_round(connection, record.key):
+            by_model.setdefault(score.model_id, {})[score.kind] = score.score_ppb
+        frozen = {a.model_id: a for a in stakes.at_risk_of_round(connection, record.key)}
+        paid = {line.model_id: line.payout_atoms for line in resolutions.lines_of_round(connection, record.key)}
+        for model_id, own in sorted(by_model.items()):
+            own[PAID] = Fraction(sum(m * int(own.get(kind, 0)) for kind, m in multipliers), PPB)
+            at = frozen.get(model_id)
+            lines.append(
+                SettledLine(
+                    str(record.key), model_id, owner[model_id], own,
+                    0 if at is None else at.stake_atoms, 0 if at is None else at.at_risk_atoms, paid.get(model_id, 0),
+                )
+            )  # fmt: skip
+    return Settled(tuple(found), tuple(lines))
+
+
+def standings(platform: Platform, tournament: Tournament, by: str = PAID) -> list[dict[str, Any]]:
+    """Return one line a model: its reputation in every kind, and its returns on stake; best first by ``by``.
+
+    Parameters
+    ----------
+    by : str
+        A kind of :data:`KINDS` for the reputation in it, or ``return`` for the return on stake over a year.
+
+    Raises
+    ------
+    InputRejected
+        ``request_invalid`` for another word.
+    """
+    if by != RETURN:
+        check_kind(by)
+    with platform.store.read() as connection:
+        now = platform.clock.now(connection)
+        whole = settled(connection, tournament)
+        names = {p.id: p.name for p in providers.list_providers(connection)}
+        known = models.list_models(connection, tournament)
+    year = whole.since(now - timedelta(days=YEAR_DAYS))
+    reputation = {kind: reputations(year.round_ids, year.lines, kind) for kind in _kinds(year)}
+    returns = {name: returns_on_stake(whole.since(now - timedelta(days=d)).lines) for name, d in WINDOWS_DAYS.items()}
+    returns["all"] = returns_on_stake(whole.lines)
+    count = _counts(year)
+    lines: list[dict[str, Any]] = [
+        {
+            "model": m.name,
+            "provider": names[m.provider_id],
+            "tournament": tournament.label,
+            "rounds_in_year": count.get(m.id, 0),
+            "rounds_of_year": len(year.rounds),
+            "reputation": {kind: _from_ppb(values.get(m.id)) for kind, values in reputation.items()},
+            "returns": {name: _number(values.get(m.id)) for name, values in returns.items()},
+        }
+        for m in known
+    ]
+    lines.sort(key=lambda line: _order(line["returns"]["1y"] if by == RETURN else line["reputation"].get(by), line["model"]))
+    return [{"rank": rank} | line for rank, line in enumerate(lines, 1)]
+
+
+def provider_standings(platform: Platform, tournament: Tournament, by: str = PAID) -> list[dict[str, Any]]:
+    """Return one line a provider with a file in the last year: the stake-weighted reputation of its models; best first."""
+    check_kind(by)
+    with platform.store.read() as connection:
+        now = platform.clock.now(connection)
+        year = settled(connection, tournament).since(now - timedelta(days=YEAR_DAYS))
+        names = {p.id: p.name for p in providers.list_providers(connection)}
+    found = provider_reputations(year.round_ids, year.lines, by)
+    order = sorted(found, key=lambda p: (-found[p], names[p]))
+    return [
+        {"rank": rank, "provider": names[p], "tournament": tournament.label, "reputation": _from_ppb(found[p])}
+        for rank, p in enumerate(order, 1)
+    ]
+
+
+def season_standings(platform: Platform, tournament: Tournament, year: int, by: str = PAID) -> dict[str, Any]:
+    """Return a season: its year, how many rounds it has so far, and one line a provider."""
+    check_kind(by)
+    with platform.store.read() as connection:
+        now = platform.clock.now(connection)
+        part = settled(connection, tournament).of_year(year)
+        pending = [r for r in rounds.list_rounds(connection, tournament) if r.base_session.year == year and r.state in _PENDING]
+        names = {p.id: p.name for p in providers.list_providers(connection)}
+    board = season(part.round_ids, part.lines, by)
+    return {
+        "season": year,
+        "tournament": tournament.label,
+        "by": by,
+        "rounds": len(part.rounds),
+        "over": not pending and now >= datetime(year + 1, 1, 1, tzinfo=UTC),
+        "providers": [
+            {
+                "rank": s.rank,
+                "title": s.title,
+                "provider": names[s.provider_id],
+                "score": _from_ppb(s.score_ppb),
+                "rounds_at_risk": s.rounds_at_risk,
+            }
+            for s in board
+        ],
+    }
+
+
+_PENDING = (RoundState.OPEN, RoundState.CLOSED, RoundState.SCORING)
+
+
+def check_kind(kind: str) -> None:
+    """Refuse what is no kind that a reputation can be of."""
+    if kind not in KINDS:
+        raise InputRejected(Code.REQUEST_INVALID, f"There is no standing by '{kind[:40]}'; there are: {', '.join(KINDS)}.")
+
+
+def model_line(platform: Platform, tournament: Tournament, model_name: str) -> dict[str, Any]:
+    """Return the line of one model, with its rank by ``paid``."""
+    return next(line for line in standings(platform, tournament) if line["model"] == model_name)
+
+
+def _order(value: float | None, name: str) -> tuple[bool, float, str]:
+    """Return the key that puts the highest value first, those without one last, and equals by name."""
+    return value is None, 0.0 if value is None else -value, name
+
+
+def _kinds(part: Settled) -> Sequence[str]:
+    seen = {kind for line in part.lines for kind in line.scores_ppb}
+    return [kind for kind in KINDS if kind in seen]
+
+
+def _counts(part: Settled) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for line in part.lines:
+        found[line.model_id] = found.get(line.model_id, 0) + 1
+    return found
+
+
+def _from_ppb(value: Fraction | None) -> float | None:
+    return None if value is None else float(value / PPB)
+
+
+def _number(value: Fraction | None) -> float | None:
+    return None if value is None else float(value)

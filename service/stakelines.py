@@ -1,0 +1,51 @@
+"""The stakes of a closed round with what is known of them: what a resolution pays by, and what pending payouts foretell."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from crowdalpha.ids import RoundKey
+from crowdalpha.terms import PPB
+from service.store import scores, stakes
+from staking import StakeLine
+
+
+@dataclass(frozen=True, slots=True)
+class StakeLines:
+    """What a round knows of its stakes now.
+
+    Attributes
+    ----------
+    lines : tuple of StakeLine
+        By model id, those whose scores are known.
+    unscored : tuple of str
+        Models at risk without a score yet.
+    day : int
+        Sessions of return in the scores; 0 while there are none.
+    final : bool
+        Whether they stay as they are.
+    """
+
+    lines: tuple[StakeLine, ...]
+    unscored: tuple[str, ...]
+    day: int
+    final: bool
+
+
+def stake_lines(connection: Connection, key: RoundKey) -> StakeLines:
+    """Return the stakes of round ``key`` with its last scores, retentions and what the close froze."""
+    kept = {r.model_id: r.retention_ppb for r in scores.retentions_of_round(connection, key)}
+    by_model: dict[str, dict[str, int]] = {}
+    found = scores.scores_of_round(connection, key)
+    for score in found:
+        by_model.setdefault(score.model_id, {})[score.kind] = score.score_ppb
+    at_risk = stakes.at_risk_of_round(connection, key)
+    lines = tuple(
+        StakeLine(
+            a.model_id, a.at_risk_atoms, a.reserved_atoms, by_model[a.model_id], kept.get(a.model_id, PPB), a.chosen_ppb or {}
+        )
+        for a in at_risk
+        if a.model_id in by_model
+    )
+    unscored = tuple(a.model_id for a in at_risk if a.model_id not in by_model)
+    return StakeLines(lines, unscored, max((s.day for s in found), default=0), all(s.final for s in found) and bool(found))
