@@ -73,6 +73,10 @@ class Code(StrEnum):
     PAYOUT_INPUT = "payout_input", "A payout was asked for with a score missing, or with a number out of its range."
     TRANSFER_EXISTS = "transfer_exists", "A transfer of that id was posted before with other entries."
     TERMS_INVALID = "terms_invalid", "The payout terms contradict themselves or name an unknown score."
+    BUNDLE_UNREADABLE = "bundle_unreadable", "A file is no bundle of this version, or a damaged one."
+    BUNDLE_DIFFERS = "bundle_differs", "A bundle says something that does not follow from its own inputs."
+    AUDITOR_KEY = "auditor_key", "A key of an auditor is 64 hexadecimal digits."
+    BUNDLE_MISSING = "bundle_missing", "The round has no such bundle, or not yet."
     ALREADY_RESOLVED = "already_resolved", "The round was resolved before with other inputs."
     # Market data
     PRICES_MISSING = "prices_missing", "The price file is not there."

@@ -32,6 +32,7 @@ from service.cli import (
     rounds,
     season,
     stakes,
+    verify,
 )
 from service.threads import use_one_blas_thread
 
@@ -60,6 +61,7 @@ files.add_to(app)
 diagnose.add_to(app)
 metamodel.add_to(app)
 rebalance.add_to(app)
+verify.add_to(app)
 app.add_typer(data.app, name="data")
 app.add_typer(backtest.app, name="backtest")
 app.add_typer(rounds.app, name="round")

@@ -9,7 +9,7 @@ from typing import Any
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from crowdalpha.terms import PAYING_KINDS, PayoutTerms, RoundTerms, ScoringTerms
+from crowdalpha.terms import PAYING_KINDS, PayoutTerms, ProofTerms, RoundTerms, ScoringTerms
 from service.settings.places import named_file
 from service.settings.reading import Key, check, read_toml
 
@@ -31,6 +31,8 @@ TERMS_SCHEMA: dict[str, Key] = {
     "retention": Key("text"),
     "retention_threshold": Key("exact", minimum=0, maximum=2, decimals=_RATIO_DECIMALS, optional=True),
     "retention_slope": Key("whole", minimum=0, optional=True),
+    "auditor_key": Key("text", optional=True),
+    "reveal_after_days": Key("whole", minimum=0, optional=True),
 } | {f"{_MULTIPLIER}{kind}": Key("exact", decimals=_RATIO_DECIMALS, optional=True) for kind in PAYING_KINDS}
 """Every key of a preset. The two of the retention may be left out where it is ``none``; at least one multiplier is needed."""
 
@@ -61,7 +63,7 @@ def load_terms(name: str, config_dir: Path | None = None) -> RoundTerms:
     if values["retention"] != "none" and lacking:
         raise InputRejected(Code.SETTING_INVALID, f"{path}: the setting '{lacking[0]}' is missing.")
     try:
-        return RoundTerms(name, _scoring(values), _payout(values))
+        return RoundTerms(name, _scoring(values), _payout(values), _proof(values))
     except InputRejected as error:
         raise InputRejected(error.code, f"{path}: {error.message}") from error
 
@@ -89,3 +91,7 @@ def _payout(values: dict[str, Any]) -> PayoutTerms:
         retention_slope=values.get("retention_slope", 0),
         stake_min_atoms=values["stake_min_tokens"],
     )
+
+
+def _proof(values: dict[str, Any]) -> ProofTerms:
+    return ProofTerms(values.get("auditor_key", ""), values.get("reveal_after_days", 0))

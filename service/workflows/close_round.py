@@ -7,6 +7,7 @@
 3. *commit* the files, then the at-risk rows, the reservations in the ledger, and the state ``closed``.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -20,6 +21,7 @@ from crowdalpha.ids import RoundKey, RoundState
 from crowdalpha.merkle import merkle_root
 from crowdalpha.terms import ATOMS_PER_TOKEN, RoundTerms, ScoringTerms
 from market.arrays import FloatArray
+from service.bundles.contents import leaf_of
 from service.clock import instant_text
 from service.context import Platform
 from service.frames import ClosedBook, RoundFrame, get_frame, put_book, put_prepared
@@ -64,7 +66,7 @@ def close_round(platform: Platform, key: RoundKey) -> RoundRecord:
         files = put_book(platform.blobs, book) | put_prepared(platform.blobs, prepared)
         for name, sha in (files | closing_files(platform, connection, frame, book, prepared)).items():
             rounds.set_artifact(connection, key, name, sha)
-        root = merkle_root([_leaf(s) for s in selected.values()])
+        root = merkle_root([canonical_bytes(leaf_of(s)) for s in selected.values()])
         rounds.advance_round(connection, key, (RoundState.OPEN,), RoundState.CLOSED, closed_at=now, submissions_root=root)
         audit.record(connection, now, "schedule", "close_round", str(key), {"submissions": len(selected), "root": root})
         closed = rounds.round_by_key(connection, key)
@@ -97,29 +99,50 @@ def _build_book(
     predictions = np.empty((len(selected), len(frame.asset_ids)))
     for row, submission in enumerate(selected.values()):
         predictions[row] = _vector(platform, submission)
+    at_risk_atoms = [at_risk[m].at_risk_atoms if m in at_risk else 0 for m in selected]
+    return prepare_book(scoring, frame, list(selected), predictions, at_risk_atoms, platform.settings.scoring.threads)
+
+
+def prepare_book(
+    scoring: ScoringTerms,
+    frame: RoundFrame,
+    model_ids: Sequence[str],
+    predictions: FloatArray,
+    at_risk_atoms: Sequence[int],
+    threads: int = 1,
+) -> tuple[ClosedBook, PreparedRound]:
+    """Return the meta-model and what daily scores start from: all of it a function of what was frozen and sent.
+
+    Parameters
+    ----------
+    model_ids : sequence of str, length m
+        Sorted.
+    predictions : (m, n) float64
+        Ranks as :class:`signals.submission.Signal` holds them, on the frame's assets.
+    at_risk_atoms : sequence of int, length m
+        Zero for a model without stake.
+    threads : int
+        Nothing that is returned depends on it.
+    """
     # Weights are ratios of stakes: float64 is enough here, because no amount is computed from them.
-    weights = np.array([at_risk[m].at_risk_atoms / ATOMS_PER_TOKEN if m in at_risk else 0.0 for m in selected])
-    threads = platform.settings.scoring.threads
-    # N spans what the exposures and an intercept span: the neutral kinds are the same by either, ``alpha`` wants N itself.
-    exposures, weights_v = (frame.neutralizers, frame.weights_v) if "alpha" in scoring.kinds else (frame.exposures, None)
+    weights = np.array([atoms / ATOMS_PER_TOKEN for atoms in at_risk_atoms])
+    exposures, weights_v = scored_beside(scoring, frame)
     prepared = prepare_round(
-        predictions, frame.asset_ids.tolist(), list(selected), exposures, sample_weights=weights_v, workers=threads
+        predictions, frame.asset_ids.tolist(), model_ids, exposures, sample_weights=weights_v, workers=threads
     )
     # The meta-model is made of the models' places, and then stands beside them as what contributions are measured against.
     meta = meta_model_of(prepared, weights, frame.exposures)
     sides = replace(prepared.sides, meta_model=meta.raw)
-    return ClosedBook(tuple(selected), weights, meta.raw, meta.neutral), replace(prepared, sides=sides)
+    return ClosedBook(tuple(model_ids), weights, meta.raw, meta.neutral), replace(prepared, sides=sides)
+
+
+def scored_beside(scoring: ScoringTerms, frame: RoundFrame) -> tuple[FloatArray, FloatArray | None]:
+    """Return the exposures, and the sample weights where a kind wants them, that a round's predictions are scored beside.
+
+    N spans what the exposures and an intercept span: the neutral kinds are the same by either, ``alpha`` wants N itself.
+    """
+    return (frame.neutralizers, frame.weights_v) if "alpha" in scoring.kinds else (frame.exposures, None)
 
 
 def _vector(platform: Platform, submission: SubmissionRecord) -> FloatArray:
     return platform.blobs.get_array(str(submission.vector_sha))
-
-
-def _leaf(submission: SubmissionRecord) -> bytes:
-    return canonical_bytes(
-        {
-            "model_id": submission.model_id,
-            "sha256": submission.sha256,
-            "received_at": instant_text(submission.received_at),
-        }
-    )

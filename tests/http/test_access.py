@@ -22,6 +22,8 @@ ROUTES = {
     ("GET", "/v1/rounds/classic/1/era"): PUBLIC,
     ("GET", "/v1/rounds/signals/1/metamodel"): PUBLIC,
     ("GET", "/v1/rounds/signals/1/metareport"): PUBLIC,
+    ("GET", "/v1/rounds/signals/1/bundle"): PUBLIC,
+    ("GET", "/v1/rounds/signals/1/bundle/sealed"): PUBLIC,
     ("GET", "/v1/datasets"): PUBLIC,
     ("GET", "/v1/datasets/classic"): PUBLIC,
     ("GET", "/v1/datasets/classic/v1.0/train.parquet"): PUBLIC,
