@@ -85,6 +85,10 @@ class Code(StrEnum):
         "The model's neutral weights changed too much since a file of the week before: it has nothing at risk.",
     )
     GATE_STAKE = "gate_stake", "The model's stake is below the least of the terms: it has nothing at risk."
+    BUNDLE_UNREADABLE = "bundle_unreadable", "A file is no bundle of this version, or a damaged one."
+    BUNDLE_DIFFERS = "bundle_differs", "A bundle says something that does not follow from its own inputs."
+    AUDITOR_KEY = "auditor_key", "A key of an auditor is 64 hexadecimal digits."
+    BUNDLE_MISSING = "bundle_missing", "The round has no such bundle, or not yet."
     ALREADY_RESOLVED = "already_resolved", "The round was resolved before with other inputs."
     # Market data
     PRICES_MISSING = "prices_missing", "The price file is not there."

@@ -5,6 +5,7 @@ change between rounds, never inside one, so scores, multipliers, clips, threshol
 nowhere. Ratios are parts per billion (ppb), amounts are atoms (10**18 to a token).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -18,6 +19,8 @@ ATOMS_PER_TOKEN = 10**18
 
 PAYING_KINDS = ("corr", "mmc", "fnc", "neutral_corr", "neutral_mmc", "alpha", "mpc")
 """Score kinds that a round computes: its terms may publish each, and pay on it or not."""
+
+_KEY = re.compile(r"[0-9a-f]{64}")
 
 RETENTION_RULES = ("none", "neutral_churn")
 
@@ -149,12 +152,38 @@ class PayoutTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class ProofTerms:
+    """What a round will show of itself once it is settled, beyond the integers that are public anyway.
+
+    Attributes
+    ----------
+    auditor_key : str
+        X25519 public key, 64 hexadecimal digits, to which all files of the round are encrypted; empty for no auditor.
+    reveal_after_days : int
+        Days after the settlement from which on all files are public; 0 for never.
+    """
+
+    auditor_key: str = ""
+    reveal_after_days: int = 0
+
+    def __post_init__(self) -> None:
+        if self.auditor_key and not _KEY.fullmatch(self.auditor_key):
+            raise _refuse("the key of an auditor is 64 lower-case hexadecimal digits")
+        if self.reveal_after_days < 0:
+            raise _refuse("files are revealed after a number of days that is not negative")
+
+
+NO_PROOF = ProofTerms()
+
+
+@dataclass(frozen=True, slots=True)
 class RoundTerms:
     """Everything that a round pays by, under the name of the preset it was copied from."""
 
     name: str
     scoring: ScoringTerms
     payout: PayoutTerms
+    proof: ProofTerms = NO_PROOF
 
     def __post_init__(self) -> None:
         missing = [k for k, _ in self.payout.multipliers_ppb if k not in self.scoring.kinds]
@@ -163,13 +192,16 @@ class RoundTerms:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the terms as nested plain values: the form that is stored, hashed and published."""
-        return {"name": self.name, "scoring": asdict(self.scoring), "payout": self.payout.as_dict()}
+        told = {"name": self.name, "scoring": asdict(self.scoring), "payout": self.payout.as_dict()}
+        # Terms that promise nothing more keep the bytes, and the hash, that terms had before they could.
+        return told if self.proof == NO_PROOF else told | {"proof": asdict(self.proof)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "RoundTerms":
         """Rebuild terms from :meth:`as_dict`; unknown or missing keys raise InputRejected."""
         try:
-            scoring, payout = dict(data["scoring"]), dict(data["payout"])
+            scoring, payout, proof = dict(data["scoring"]), dict(data["payout"]), dict(data.get("proof", {}))
+            _refuse_unknown(proof, ProofTerms)
             _refuse_unknown(scoring, ScoringTerms)
             _refuse_unknown(payout, PayoutTerms)
             scoring["kinds"] = tuple(scoring["kinds"])
@@ -177,7 +209,7 @@ class RoundTerms:
                 scoring["bin_shares_percent"] = tuple(scoring["bin_shares_percent"])
             payout["multipliers_ppb"] = tuple((str(k), int(v)) for k, v in payout["multipliers_ppb"])
             payout["choices_ppb"] = tuple((str(k), tuple(map(int, v))) for k, v in payout.get("choices_ppb", ()))
-            return cls(str(data["name"]), ScoringTerms(**scoring), PayoutTerms(**payout))
+            return cls(str(data["name"]), ScoringTerms(**scoring), PayoutTerms(**payout), ProofTerms(**proof))
         except (KeyError, TypeError, ValueError) as error:
             raise _refuse(f"{type(error).__name__} at {error}") from error
 
@@ -187,7 +219,7 @@ class RoundTerms:
         return canonical_hash(self.as_dict())
 
 
-def _refuse_unknown(data: Mapping[str, Any], kind: type[ScoringTerms] | type[PayoutTerms]) -> None:
+def _refuse_unknown(data: Mapping[str, Any], kind: type[ScoringTerms | PayoutTerms | ProofTerms]) -> None:
     unknown = sorted(set(data) - {f.name for f in fields(kind)})
     if unknown:
         raise _refuse(f"unknown keys {unknown}")

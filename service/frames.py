@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from crowdalpha.canonical import Plain, canonical_bytes
 from crowdalpha.codes import Code
 from crowdalpha.errors import InvariantBroken, Unavailable
-from crowdalpha.ids import RoundKey
+from crowdalpha.ids import RoundKey, Tournament
 from market.arrays import FloatArray, StrArray
 from market.neutralizers import neutralizers_of
 from service.blobs import Blobs
@@ -186,6 +186,16 @@ def get_live(connection: Connection, blobs: Blobs, key: RoundKey) -> LiveTable:
     names = tuple(name for name in table.column_names if name not in NOT_FEATURES)
     columns = np.column_stack([table.column(name).to_numpy() for name in names]).astype(np.float64)
     return LiveTable(tuple(table.column("id").to_pylist()), names, columns)
+
+
+def get_features(connection: Connection, blobs: Blobs, key: RoundKey, frame: RoundFrame) -> FloatArray:
+    """Return what ``fnc`` takes out, (n, f) on the round's assets: the exposures, or the features of the classic era."""
+    if key.tournament is not Tournament.CLASSIC:
+        return frame.exposures
+    live = get_live(connection, blobs, key)
+    row_of = {label: row for row, label in enumerate(live.ids)}
+    features: FloatArray = live.features[[row_of[label] for label in frame.labels]]
+    return features
 
 
 def put_schemes(blobs: Blobs, schemes: Mapping[str, LabelScheme]) -> dict[str, str]:

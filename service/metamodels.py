@@ -127,6 +127,13 @@ def public_vectors(platform: Platform, tournament: Tournament) -> list[tuple[Rou
     return found
 
 
+def is_withheld(platform: Platform, connection: Connection, record: RoundRecord) -> bool:
+    """Say whether the vectors of a round stay away from the public for good, or for now because it has not resolved."""
+    if record.state is not RoundState.RESOLVED:
+        return True
+    return not _enough_providers(platform, read_report(platform, connection, record.key))
+
+
 def latest_public(platform: Platform, connection: Connection, tournament: Tournament) -> RoundRecord | None:
     """Return the latest resolved round of the tournament whose vectors are public, or None while there is none."""
     for record in reversed(rounds.list_rounds(connection, tournament, (RoundState.RESOLVED,))):

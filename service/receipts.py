@@ -158,11 +158,20 @@ def verify_receipt(receipt: Receipt, public_key: str) -> None:
     InputRejected
         ``RECEIPT_INVALID`` if the signature does not fit, or key or signature are malformed.
     """
+    if not verify_signature(receipt.text(), receipt.signature, public_key):
+        raise _refuse("its signature does not fit its text under this key")
+
+
+def verify_signature(text: bytes, signature: str, public_key: str) -> bool:
+    """Say whether an Ed25519 signature fits; keys and signatures are hexadecimal, and what is malformed fits nothing."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
-        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key.strip()))
-        key.verify(bytes.fromhex(receipt.signature), receipt.text())
-    except (ValueError, InvalidSignature) as error:
-        raise _refuse("its signature does not fit its text under this key") from error
+        made = bytes.fromhex(signature)
+        if made.hex() != signature:  # capitals or spaces: the same number, but not the same text
+            return False
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key.strip())).verify(made, text)
+    except (ValueError, InvalidSignature):
+        return False
+    return True

@@ -34,6 +34,7 @@ from service.cli import (
     rounds,
     season,
     stakes,
+    verify,
     whatif,
 )
 from service.threads import use_one_blas_thread
@@ -65,6 +66,7 @@ metamodel.add_to(app)
 rebalance.add_to(app)
 leaderboard.add_to(app)
 earnings.add_to(stakes.app)
+verify.add_to(app)
 app.add_typer(data.app, name="data")
 app.add_typer(backtest.app, name="backtest")
 app.add_typer(rounds.app, name="round")

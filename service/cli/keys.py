@@ -1,5 +1,6 @@
 """``crowdalpha key``: API keys, shown once and kept as hashes."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -42,3 +43,22 @@ def revoke(
     with open_platform(home) as platform:
         revoke_key(platform, prefix)
     typer.echo(f"Key {prefix} is revoked.")
+
+
+@app.command("auditor")
+def auditor(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Where the private key is written; must not exist.")],
+) -> None:
+    """Make a key pair for an auditor.
+
+    The private key goes to FILE (mode 0600); the public one is printed, for auditor_key in the terms.
+    """
+    from crowdalpha.codes import Code
+    from crowdalpha.errors import InputRejected
+    from service.atomic import write_file
+    from service.bundles.sealed import make_key_pair
+
+    private, public = make_key_pair()
+    if not write_file(path, f"{private}\n".encode(), mode=0o600, replace=False):
+        raise InputRejected(Code.REQUEST_INVALID, f"'{path.name}' exists, and a key is never written over.")
+    typer.echo(public)

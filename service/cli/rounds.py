@@ -1,13 +1,14 @@
 """``crowdalpha round``: look at rounds, and take each of a round's steps by hand."""
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from service.cli.options import HOME, HomeOption, JsonOption, RoundNumberArgument, TournamentLabel, TournamentOption, round_key
 
-app = typer.Typer(help="Rounds: list, show, open, close, score, resolve.", no_args_is_help=True)
+app = typer.Typer(help="Rounds: list, show, open, close, score, resolve, bundle.", no_args_is_help=True)
 SIGNALS = TournamentLabel.SIGNALS
 
 
@@ -82,6 +83,27 @@ def resolve(
     from service.workflows.resolve_round import resolve_round
 
     _step(home, "resolving", as_json, lambda platform: resolve_round(platform, round_key(tournament, number)))
+
+
+@app.command("bundle")
+def bundle(
+    number: RoundNumberArgument,
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Where it is written.")],
+    tournament: TournamentOption = SIGNALS,
+    sealed: Annotated[bool, typer.Option("--sealed", help="The one that is sealed to the auditor.")] = False,
+    home: HomeOption = HOME,
+) -> None:
+    """Write a settled round's bundle to a file, for crowdalpha verify."""
+    from service.atomic import write_file
+    from service.context import open_platform
+    from service.workflows.publish_bundle import bundle_of, publish_bundle
+
+    key = round_key(tournament, number)
+    with open_platform(home) as platform:
+        publish_bundle(platform, key)
+        data = bundle_of(platform, key, sealed=sealed)
+    write_file(path, data)
+    typer.echo(f"{path}: {len(data):,} bytes.")
 
 
 def _step(home: Any, text: str, as_json: bool, work: Callable[[Any], Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from crowdalpha.canonical import sha256_hex
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.ids import RoundKey, Tournament
@@ -16,6 +17,7 @@ from service.context import Platform
 from service.frames import get_frame
 from service.http.access import OurPlatform
 from service.store import rounds
+from service.workflows.publish_bundle import bundle_of
 
 router = APIRouter(tags=["rounds"])
 
@@ -93,6 +95,25 @@ def show_meta_model(platform: OurPlatform, tournament: str, number: int) -> dict
 def show_meta_report(platform: OurPlatform, tournament: str, number: int) -> dict[str, Any]:
     """Give a closed round's weights, concentration and exposures, and once resolved what each model added."""
     return metamodels.meta_report(platform, round_key_of(tournament, number))
+
+
+@router.get("/rounds/{tournament}/{number}/bundle", response_class=Response)
+def download_bundle(platform: OurPlatform, tournament: str, number: int) -> Response:
+    """Give a settled round's bundle, from which anybody recomputes it: the complete one once its terms reveal all files."""
+    return _bundle(platform, round_key_of(tournament, number), sealed=False)
+
+
+@router.get("/rounds/{tournament}/{number}/bundle/sealed", response_class=Response)
+def download_sealed_bundle(platform: OurPlatform, tournament: str, number: int) -> Response:
+    """Give the complete bundle of a settled round as it was sealed to the auditor that its terms name."""
+    return _bundle(platform, round_key_of(tournament, number), sealed=True)
+
+
+def _bundle(platform: Platform, key: RoundKey, *, sealed: bool) -> Response:
+    data = bundle_of(platform, key, sealed=sealed)
+    ending = "sealed" if sealed else "zip"
+    headers = {"Content-Disposition": f'attachment; filename="bundle-{key}.{ending}"', "ETag": f'"{sha256_hex(data)}"'}
+    return Response(data, media_type="application/octet-stream" if sealed else "application/zip", headers=headers)
 
 
 def _artifact(platform: Platform, key: RoundKey, name: str) -> Response:

@@ -107,6 +107,14 @@ def settle_fund(platform: Platform, payload: Payload) -> object:
     return settled
 
 
+def publish_bundles(platform: Platform, payload: Payload) -> object:
+    """Publish the bundles of settled rounds that are due."""
+    from service.workflows.publish_bundle import publish_bundles as workflow
+
+    del payload
+    return workflow(platform)
+
+
 JOBS: dict[str, Job] = {
     "open_round": open_round,
     "close_round": close_round,
@@ -114,6 +122,7 @@ JOBS: dict[str, Job] = {
     "resolve_round": resolve_round,
     "rebalance": rebalance,
     "settle_fund": settle_fund,
+    "publish_bundles": publish_bundles,
 }
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.ids import RoundState, Tournament
-from crowdalpha.terms import PPB, SCORED_KINDS, RoundTerms
+from crowdalpha.terms import PAYING_KINDS, PPB, RoundTerms
 from service.context import Platform
 from service.store import models, providers, resolutions, rounds, scores, stakes
 from service.store.records import RoundRecord
@@ -23,7 +23,7 @@ from staking.standing import YEAR_DAYS, SettledLine, provider_reputations, reput
 
 PAID = "paid"
 RETURN = "return"
-KINDS = (PAID, *SCORED_KINDS)
+KINDS = (PAID, *PAYING_KINDS)
 """What a reputation can be of."""
 
 WINDOWS_DAYS = {"1d": 1, "1w": 7, "3m": 91, "1y": YEAR_DAYS}

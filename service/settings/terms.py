@@ -9,7 +9,7 @@ from typing import Any
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from crowdalpha.terms import PAYING_KINDS, PayoutTerms, RoundTerms, ScoringTerms
+from crowdalpha.terms import PAYING_KINDS, PayoutTerms, ProofTerms, RoundTerms, ScoringTerms
 from service.settings.places import named_file
 from service.settings.reading import Key, check, convert, read_toml
 
@@ -35,6 +35,8 @@ TERMS_SCHEMA: dict[str, Key] = {
     "retention_slope": Key("whole", minimum=0, optional=True),
     "churn_max": Key("exact", minimum=0, maximum=2, decimals=_RATIO_DECIMALS, optional=True),
     "turnover_max": Key("exact", minimum=0, maximum=1, decimals=_RATIO_DECIMALS, optional=True),
+    "auditor_key": Key("text", optional=True),
+    "reveal_after_days": Key("whole", minimum=0, optional=True),
 }
 TERMS_SCHEMA |= {f"{_MULTIPLIER}{kind}": Key("exact", decimals=_RATIO_DECIMALS, optional=True) for kind in PAYING_KINDS}
 TERMS_SCHEMA |= {f"{_CHOICES}{kind}": Key("exacts", decimals=_RATIO_DECIMALS, optional=True) for kind in PAYING_KINDS}
@@ -73,7 +75,7 @@ def load_terms(name: str, config_dir: Path | None = None) -> RoundTerms:
     else:
         threshold = convert(values["stake_threshold_tokens"], _THRESHOLD, f"{path}: 'stake_threshold_tokens'")
     try:
-        return RoundTerms(name, _scoring(values), _payout(values, threshold))
+        return RoundTerms(name, _scoring(values), _payout(values, threshold), _proof(values))
     except InputRejected as error:
         raise InputRejected(error.code, f"{path}: {error.message}") from error
 
@@ -105,3 +107,7 @@ def _payout(values: dict[str, Any], threshold_atoms: int | None) -> PayoutTerms:
         churn_max_ppb=values.get("churn_max", 0),
         turnover_max_ppb=values.get("turnover_max", 0),
     )
+
+
+def _proof(values: dict[str, Any]) -> ProofTerms:
+    return ProofTerms(values.get("auditor_key", ""), values.get("reveal_after_days", 0))

@@ -7,23 +7,22 @@
 3. *commit* the files, then the gated and the at-risk rows, the reservations in the ledger, and the state ``closed``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from sqlalchemy import Connection
 
 from crowdalpha.canonical import canonical_bytes
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected
-from crowdalpha.ids import RoundKey, RoundState, Tournament
+from crowdalpha.ids import RoundKey, RoundState
 from crowdalpha.merkle import merkle_root
 from crowdalpha.terms import ATOMS_PER_TOKEN, RoundTerms, ScoringTerms
 from market.arrays import FloatArray
-from service.clock import instant_text
+from service.bundles.contents import leaf_of
 from service.context import Platform
-from service.frames import ClosedBook, RoundFrame, get_frame, get_live, put_book, put_prepared
+from service.frames import ClosedBook, RoundFrame, get_features, get_frame, put_book, put_prepared
 from service.store import audit, gated, rounds, scores, submissions
 from service.store.records import RoundRecord, SubmissionRecord
 from service.workflows.gates import gated_models
@@ -64,12 +63,12 @@ def close_round(platform: Platform, key: RoundKey) -> RoundRecord:
         at_risk = round_reservations(connection, key, terms.payout, [m for m in selected if m not in out], now)
         kept = round_retentions(platform, connection, key, terms.payout, frame, tuple(selected), values_of)
         scores.put_retentions(connection, kept)
-        features = fnc_features(platform, connection, key, frame) if "fnc" in terms.scoring.kinds else None
+        features = get_features(connection, platform.blobs, key, frame) if "fnc" in terms.scoring.kinds else None
         book, prepared = _build_book(platform, terms.scoring, frame, selected, at_risk, features)
         files = put_book(platform.blobs, book) | put_prepared(platform.blobs, prepared)
         for name, sha in (files | closing_files(platform, connection, frame, book, prepared)).items():
             rounds.set_artifact(connection, key, name, sha)
-        root = merkle_root([_leaf(s) for s in selected.values()])
+        root = merkle_root([canonical_bytes(leaf_of(s)) for s in selected.values()])
         rounds.advance_round(connection, key, (RoundState.OPEN,), RoundState.CLOSED, closed_at=now, submissions_root=root)
         audit.record(connection, now, "schedule", "close_round", str(key), {"submissions": len(selected), "root": root})
         closed = rounds.round_by_key(connection, key)
@@ -87,40 +86,56 @@ def _build_book(
     predictions = np.empty((len(selected), len(frame.asset_ids)))
     for row, model_id in enumerate(selected):
         predictions[row] = _vector(platform, selected, model_id)
-    # Weights are ratios of stakes: float64 is enough here, because no amount is computed from them.
-    weights = np.array([at_risk[m].at_risk_atoms / ATOMS_PER_TOKEN if m in at_risk else 0.0 for m in selected])
+    at_risk_atoms = [at_risk[m].at_risk_atoms if m in at_risk else 0 for m in selected]
     threads = platform.settings.scoring.threads
-    weighted = not {"alpha", "mpc"}.isdisjoint(scoring.kinds)
-    # N spans what the exposures and an intercept span: the neutral kinds are the same by either, weighted ones want N itself.
-    exposures, weights_v = (frame.neutralizers, frame.weights_v) if weighted else (frame.exposures, None)
+    return prepare_book(scoring, frame, list(selected), predictions, at_risk_atoms, features, threads)
+
+
+def prepare_book(
+    scoring: ScoringTerms,
+    frame: RoundFrame,
+    model_ids: Sequence[str],
+    predictions: FloatArray,
+    at_risk_atoms: Sequence[int],
+    features: FloatArray | None,
+    threads: int = 1,
+) -> tuple[ClosedBook, PreparedRound]:
+    """Return the meta-model and what daily scores start from: all of it a function of what was frozen and sent.
+
+    Parameters
+    ----------
+    model_ids : sequence of str, length m
+        Sorted.
+    predictions : (m, n) float64
+        Ranks as :class:`signals.submission.Signal` holds them, on the frame's assets.
+    at_risk_atoms : sequence of int, length m
+        Zero for a model without stake.
+    features : (n, f) float64 or None
+        What ``fnc`` takes out, where the terms score it.
+    threads : int
+        Nothing that is returned depends on it.
+    """
+    # Weights are ratios of stakes: float64 is enough here, because no amount is computed from them.
+    weights = np.array([atoms / ATOMS_PER_TOKEN for atoms in at_risk_atoms])
+    exposures, weights_v = scored_beside(scoring, frame)
     prepared = prepare_round(
-        predictions, frame.asset_ids.tolist(), list(selected), exposures, features=features, sample_weights=weights_v,
+        predictions, frame.asset_ids.tolist(), model_ids, exposures, features=features, sample_weights=weights_v,
         stakes=weights if "mpc" in scoring.kinds else None, workers=threads,
     )  # fmt: skip
     # The meta-model is made of the models' places, and then stands beside them as what contributions are measured against.
     meta = meta_model_of(prepared, weights, frame.exposures)
     sides = replace(prepared.sides, meta_model=meta.raw)
-    return ClosedBook(tuple(selected), weights, meta.raw, meta.neutral), replace(prepared, sides=sides)
+    return ClosedBook(tuple(model_ids), weights, meta.raw, meta.neutral), replace(prepared, sides=sides)
 
 
-def fnc_features(platform: Platform, connection: Connection, key: RoundKey, frame: RoundFrame) -> FloatArray:
-    """Return what ``fnc`` takes out, (n, f) on the round's assets: the exposures, or the features of the classic era."""
-    if key.tournament is not Tournament.CLASSIC:
-        return frame.exposures
-    live = get_live(connection, platform.blobs, key)
-    row_of = {label: row for row, label in enumerate(live.ids)}
-    return live.features[[row_of[label] for label in frame.labels]]
+def scored_beside(scoring: ScoringTerms, frame: RoundFrame) -> tuple[FloatArray, FloatArray | None]:
+    """Return the exposures, and the sample weights where a kind wants them, that a round's predictions are scored beside.
+
+    N spans what the exposures and an intercept span: the neutral kinds are the same by either, weighted ones want N itself.
+    """
+    weighted = not {"alpha", "mpc"}.isdisjoint(scoring.kinds)
+    return (frame.neutralizers, frame.weights_v) if weighted else (frame.exposures, None)
 
 
 def _vector(platform: Platform, selected: Mapping[str, SubmissionRecord], model_id: str) -> FloatArray:
     return platform.blobs.get_array(str(selected[model_id].vector_sha))
-
-
-def _leaf(submission: SubmissionRecord) -> bytes:
-    return canonical_bytes(
-        {
-            "model_id": submission.model_id,
-            "sha256": submission.sha256,
-            "received_at": instant_text(submission.received_at),
-        }
-    )

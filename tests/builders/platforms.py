@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from crowdalpha.ids import RoundKey, RoundState, Tournament
 from crowdalpha.terms import ATOMS_PER_TOKEN
 from market.neutralizers import neutralizers_of
+from service.bundles.sealed import make_key_pair, seal_to
 from service.clock import SimulatedClock
 from service.context import Platform, build_platform
 from service.frames import ClosedBook, RoundFrame, get_frame, put_book, put_frame, put_prepared
@@ -35,7 +36,9 @@ from service.store.records import (
 )
 from service.workflows import accounts
 from service.workflows.publish import releases
+from service.workflows.publish_bundle import AUDITOR_ARTIFACT, PUBLIC_ARTIFACT
 from signals.prepared import prepare_round
+from tests.builders.bundles import invented_bundle
 
 FRIDAY = date(2016, 1, 8)
 OPENED_AT = datetime(2016, 1, 8, 23, tzinfo=UTC)
@@ -193,6 +196,10 @@ def _resolved_round(platform: Platform) -> None:
             connection, ResolutionRecord(key, at, "0" * 64, total, 7 * ATOMS_PER_TOKEN, 3 * ATOMS_PER_TOKEN), lines
         )
         rounds.advance_round(connection, key, (RoundState.SCORING,), RoundState.RESOLVED, resolved_at=at)
+        # Of another round, whose money is right: doors give what is there, and look into nothing.
+        bundle = invented_bundle(platform.signer)
+        rounds.set_artifact(connection, key, PUBLIC_ARTIFACT, platform.blobs.put(bundle))
+        rounds.set_artifact(connection, key, AUDITOR_ARTIFACT, platform.blobs.put(seal_to(bundle, make_key_pair()[1])))
 
 
 def _fund(platform: Platform) -> None:

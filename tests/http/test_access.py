@@ -29,6 +29,8 @@ ROUTES = {
     ("GET", "/v1/models/alice_momentum/pending"): PUBLIC,
     ("GET", "/v1/models/alice_momentum/report"): PUBLIC,
     ("GET", "/models/alice_momentum"): PUBLIC,
+    ("GET", "/v1/rounds/signals/1/bundle"): PUBLIC,
+    ("GET", "/v1/rounds/signals/1/bundle/sealed"): PUBLIC,
     ("GET", "/v1/datasets"): PUBLIC,
     ("GET", "/v1/datasets/classic"): PUBLIC,
     ("GET", "/v1/datasets/classic/v1.0/train.parquet"): PUBLIC,

@@ -1,0 +1,1 @@
+"""Bundles: a settled round in one file that anybody can recompute, without this platform and without its database."""

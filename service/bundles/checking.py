@@ -1,0 +1,152 @@
+"""``crowdalpha verify``: all that can be checked of a bundle and of a receipt, in order, up to the first difference."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from crowdalpha.canonical import sha256_hex
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected
+from service.bundles.archive import COMPLETE, Bundle, differs, read_bundle
+from service.bundles.payments import Settled, check_payments, path_of
+from service.bundles.sealed import is_sealed, open_sealed
+from service.receipts import Receipt, verify_receipt
+from staking import format_amount
+
+
+@dataclass(slots=True)
+class Checked:
+    """What was found to hold, a sentence each; and the same facts for a script."""
+
+    steps: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def verify(
+    bundle: bytes | None,
+    *,
+    receipt: bytes | None = None,
+    file: bytes | None = None,
+    private_key: str | None = None,
+    public_key: str | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Checked:
+    """Check a bundle, a receipt, or both with each other.
+
+    Parameters
+    ----------
+    bundle : bytes or None
+        A public, complete or sealed bundle.
+    receipt : bytes or None
+        A receipt as JSON; without a bundle, ``public_key`` is needed.
+    file : bytes or None
+        The file that the receipt is for.
+    private_key : str or None
+        Opens a sealed bundle.
+    public_key : str or None
+        The platform's, as known from elsewhere.
+    tell : callable
+        Gets each step's sentence as it is found to hold.
+
+    Raises
+    ------
+    InputRejected
+        ``BUNDLE_UNREADABLE``, ``BUNDLE_DIFFERS``, ``RECEIPT_INVALID``, ``AUDITOR_KEY`` or ``REQUEST_INVALID``; the message is
+        the first difference.
+    """
+    if bundle is None and receipt is None:
+        raise InputRejected(Code.REQUEST_INVALID, "There is nothing to verify: give a bundle, a receipt, or both.")
+    checked = _Steps(Checked(), tell)
+    opened: Bundle | None = None
+    if bundle is not None:
+        opened = _open(bundle, private_key, public_key)
+        checked.note(f"The bundle of {opened.round} is whole and signed by {opened.public_key[:16]}….")
+    key = public_key if public_key is not None else None if opened is None else opened.public_key
+    proof = None if receipt is None else _receipt(receipt, file, key, checked)
+    if opened is not None:
+        _check_bundle(opened, proof, file, checked)
+    return checked.checked
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    checked: Checked
+    tell: Callable[[str], None]
+
+    def note(self, sentence: str, **facts: Any) -> None:
+        self.checked.steps.append(sentence)
+        self.checked.facts.update(facts)
+        self.tell(sentence)
+
+
+def _open(data: bytes, private_key: str | None, public_key: str | None) -> Bundle:
+    if is_sealed(data):
+        if private_key is None:
+            raise InputRejected(Code.AUDITOR_KEY, "The bundle is sealed: its auditor's private key opens it (--key).")
+        data = open_sealed(data, private_key)
+    return read_bundle(data, public_key)
+
+
+def _receipt(data: bytes, file: bytes | None, public_key: str | None, checked: _Steps) -> Receipt:
+    if public_key is None:
+        raise InputRejected(Code.REQUEST_INVALID, "A receipt alone is checked under the platform's public key (--public-key).")
+    receipt = Receipt.from_json(data)
+    verify_receipt(receipt, public_key)
+    when = "on time" if receipt.on_time else "late"
+    checked.note(f"The receipt is signed: {receipt.sha256[:16]}… for {receipt.round}, {when}.", receipt=receipt.submission_id)
+    if file is not None:
+        if sha256_hex(file) != receipt.sha256:
+            raise InputRejected(Code.RECEIPT_INVALID, "The receipt is for another file: the hashes differ.")
+        checked.note("The file is the one that the receipt names.")
+    return receipt
+
+
+def _check_bundle(bundle: Bundle, receipt: Receipt | None, file: bytes | None, checked: _Steps) -> None:
+    settled = check_payments(bundle)
+    resolution = settled.resolution
+    checked.note(
+        f"All {len(resolution.lines)} settlements follow from their inputs: {format_amount(resolution.total_payout_atoms)} "
+        f"tokens paid, {format_amount(resolution.total_burn_atoms)} burned.",
+        round=bundle.round, outcome=resolution.outcome, kind=bundle.kind, lines=len(resolution.lines),
+        paid_atoms=str(resolution.total_payout_atoms), burned_atoms=str(resolution.total_burn_atoms),
+    )  # fmt: skip
+    root = settled.told["submissions_root"]
+    checked.note(f"The {len(settled.leaves)} files that counted are those of the root {str(root)[:16]}….", root=root)
+    if bundle.kind == COMPLETE:
+        from service.bundles.rescoring import rescore_all
+
+        found = rescore_all(bundle, settled)
+        checked.note(
+            f"The scores of all {found.models} models follow from their files: {', '.join(found.kinds) or 'none'}.",
+            rescored_models=found.models, rescored_kinds=list(found.kinds), not_rescored=dict(found.left_out),
+        )  # fmt: skip
+    if receipt is not None:
+        _check_against(bundle, settled, receipt, file, checked)
+
+
+def _check_against(bundle: Bundle, settled: Settled, receipt: Receipt, file: bytes | None, checked: _Steps) -> None:
+    if receipt.round != bundle.round:
+        raise differs(f"the receipt is for round {receipt.round}, the bundle is of {bundle.round}")
+    leaf = next((s for s in settled.submissions if s["model_id"] == receipt.model_id), None)
+    if not receipt.on_time:
+        checked.note("The receipt is for a late file, which did not count.")
+        return
+    if leaf is None or leaf["received_at"] < receipt.received_at:
+        raise differs("the receipt is for a file on time, and no file of its model as late as that counted")
+    if (leaf["sha256"], leaf["received_at"]) != (receipt.sha256, receipt.received_at):
+        checked.note("The receipt is for a file that a later one of the same model replaced.")
+        return
+    path = path_of(settled, receipt.model_id)
+    checked.note(
+        f"The receipt's file counted: its path of {len(path)} hashes leads to the root.", path=[list(step) for step in path]
+    )
+    if file is not None and bundle.kind != COMPLETE:
+        from service.bundles.rescoring import rescore_own
+
+        found = rescore_own(bundle, settled, receipt.model_id, file)
+        checked.note(
+            f"Its scores follow from the file: {', '.join(found.kinds) or 'none could be computed'}.",
+            rescored_models=found.models, rescored_kinds=list(found.kinds), not_rescored=dict(found.left_out),
+        )  # fmt: skip
+        for kind, reason in found.left_out.items():
+            checked.note(f"Not computed again: {kind}, because {reason}.")

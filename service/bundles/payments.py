@@ -1,0 +1,251 @@
+"""Check a bundle's money: every payout, burn, total and Merkle path again, from the integers that it holds. No floats.
+
+1. The terms have the hash that the round was opened under.
+2. The submissions are the leaves of the tree whose root was published at the close.
+3. Each line of the resolution is computed anew by :func:`staking.resolution.resolve` from its own inputs; the inputs are those
+   of the score table, and its model has a leaf.
+4. The sealed transfers move exactly what the lines say, and their seals fit.
+
+What is not shown: that the scores follow from files (see :mod:`service.bundles.rescoring`), and that the ledger around the
+round is whole (see ``crowdalpha ledger verify``). The first difference is raised; nothing is said of what lies behind it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crowdalpha.canonical import canonical_bytes
+from crowdalpha.errors import CrowdalphaError
+from crowdalpha.merkle import merkle_path, merkle_root, verify_path
+from crowdalpha.terms import PPB, RoundTerms
+from service.bundles.archive import Bundle, differs, unreadable
+from service.bundles.contents import LEDGER, RESOLUTION, ROUND, SCORES, SUBMISSIONS, TRANSFERS
+from staking import BURNED, TREASURY, LedgerEntry, Resolution, StakeLine, Transfer, resolve, seal, void
+from staking.accounts import provider_account, reserve_account, stake_account
+
+VOID = "void"
+ANY_INSTANT = "1970-01-01T00:00:00Z"
+"""When a settlement was booked is no part of what it comes to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a bundle says of its round, after its money was checked.
+
+    Attributes
+    ----------
+    told : mapping
+        The content of ``round.json``.
+    terms : RoundTerms
+    leaves : tuple of bytes
+        Of the submissions' tree, by model id.
+    submissions : tuple of mapping
+        ``model_id``, ``sha256``, ``received_at``.
+    scores : mapping of model id to mapping
+        ``scores_ppb`` by kind, and ``retention_ppb``.
+    resolution : Resolution
+        As it was computed here.
+    """
+
+    told: Mapping[str, Any]
+    terms: RoundTerms
+    leaves: tuple[bytes, ...]
+    submissions: tuple[Mapping[str, Any], ...]
+    scores: Mapping[str, Mapping[str, Any]]
+    resolution: Resolution
+
+
+def check_payments(bundle: Bundle) -> Settled:
+    """Recompute the money of a bundle.
+
+    Raises
+    ------
+    InputRejected
+        ``BUNDLE_UNREADABLE`` where a file has another form than it should; ``BUNDLE_DIFFERS``, naming the first difference.
+    """
+    told, terms = _round(bundle)
+    submissions, leaves = _submissions(bundle, told)
+    scores = _score_table(bundle)
+    resolution = _recomputed(bundle, told, terms)
+    models = {s["model_id"] for s in submissions}
+    for line in resolution.lines:
+        if line.model_id not in models:
+            raise differs(f"model {line.model_id} was settled, but no file of it counted")
+        if resolution.outcome != VOID:
+            _check_inputs(line.model_id, dict(line.scores_ppb), line.retention_ppb, scores)
+    _check_transfers(_records(bundle), resolution)
+    return Settled(told, terms, leaves, submissions, scores, resolution)
+
+
+def path_of(settled: Settled, model_id: str) -> list[tuple[str, str]]:
+    """Return the Merkle path of a model's file, from its leaf up; raises InputRejected if no file of it counted."""
+    for index, submission in enumerate(settled.submissions):
+        if submission["model_id"] == model_id:
+            return merkle_path(settled.leaves, index)
+    raise differs(f"no file of model {model_id} counted in round {settled.told['round']}")
+
+
+def _round(bundle: Bundle) -> tuple[Mapping[str, Any], RoundTerms]:
+    told = _mapping(bundle.plain(ROUND), ROUND, ("round", "outcome", "terms", "terms_hash", "submissions_root"))
+    if told["round"] != bundle.round:
+        raise differs(f"its manifest is of round {bundle.round}, its contents are of {told['round']}")
+    try:
+        terms = RoundTerms.from_dict(told["terms"])
+    except (CrowdalphaError, TypeError, AttributeError) as error:
+        raise unreadable("its terms are not those of a round") from error
+    if terms.hash != told["terms_hash"]:
+        raise differs(f"the terms have the hash {terms.hash}, not {told['terms_hash']}")
+    return told, terms
+
+
+def _submissions(bundle: Bundle, told: Mapping[str, Any]) -> tuple[tuple[Mapping[str, Any], ...], tuple[bytes, ...]]:
+    names = ("model_id", "sha256", "received_at")
+    found = tuple(_mapping(item, SUBMISSIONS, names, exact=True) for item in _list(bundle.plain(SUBMISSIONS), SUBMISSIONS))
+    ids = [str(item["model_id"]) for item in found]
+    if ids != sorted(set(ids)):
+        raise differs("its submissions are not one a model, by model id")
+    leaves = tuple(canonical_bytes(dict(item)) for item in found)
+    root = told["submissions_root"]
+    if root is None and not found:  # void before its close: nothing was committed to
+        return found, leaves
+    if merkle_root(leaves) != root:
+        raise differs(f"its submissions have the Merkle root {merkle_root(leaves)}, not {root}, which was published")
+    for index, leaf in enumerate(leaves):
+        if not verify_path(leaf, merkle_path(leaves, index), root):
+            raise differs(f"the path of model {ids[index]} does not lead to the root")
+    return found, leaves
+
+
+def _score_table(bundle: Bundle) -> dict[str, Mapping[str, Any]]:
+    names = ("model_id", "scores_ppb", "retention_ppb")
+    rows = [_mapping(item, SCORES, names, exact=True) for item in _list(bundle.plain(SCORES), SCORES)]
+    return {str(row["model_id"]): row for row in rows}
+
+
+def _recomputed(bundle: Bundle, told: Mapping[str, Any], terms: RoundTerms) -> Resolution:
+    """Settle the round again from the inputs of its own lines, and compare what is booked, line by line."""
+    published = _mapping(bundle.plain(RESOLUTION), RESOLUTION, ("round", "outcome", "terms", "lines"))
+    if (published["round"], published["outcome"]) != (told["round"], told["outcome"]):
+        raise differs(f"the resolution is of {published['round']}, {published['outcome']}")
+    lines = _list(published["lines"], RESOLUTION)
+    try:
+        inputs = [stake_line(line) for line in lines]
+        wallets = {line["model_id"]: line["wallet_of"] for line in lines if "wallet_of" in line}
+        if published["outcome"] == VOID:
+            again = void(told["round"], inputs, terms.payout, ANY_INSTANT)
+        else:
+            again = resolve(told["round"], inputs, terms.payout, ANY_INSTANT, wallets)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise unreadable("a line of its resolution has another form than it should") from error
+    except CrowdalphaError as error:
+        raise differs(error.message) from error
+    computed = json.loads(again.canonical())
+    for said, found in zip(lines, computed["lines"], strict=True):
+        for name in sorted(said.keys() | found.keys()):
+            if said.get(name) != found.get(name):
+                raise differs(
+                    f"model {found['model_id']}: {name} is {said.get(name)}, and its own inputs give {found.get(name)}"
+                )
+    for name in sorted(published.keys() | computed.keys()):
+        if published.get(name) != computed.get(name):
+            raise differs(f"the resolution's {name} is {published.get(name)}, and its lines give {computed.get(name)}")
+    return again
+
+
+def stake_line(plain: Mapping[str, Any]) -> StakeLine:
+    """Return the inputs of one line of a resolution, as :meth:`staking.resolution.ResolutionLine.as_plain` wrote it."""
+    return StakeLine(
+        plain["model_id"],
+        _atoms(plain["at_risk_atoms"]),
+        _atoms(plain["reserved_atoms"]),
+        dict(plain["scores_ppb"]),
+        plain["retention_ppb"],
+        dict(plain.get("chosen_ppb", {})),
+    )
+
+
+def _atoms(text: str) -> int:
+    if type(text) is not str or str(int(text)) != text:
+        raise ValueError("atoms are decimal text")
+    return int(text)
+
+
+def _check_inputs(model_id: str, paid_on: Mapping[str, int], retention: int, scores: Mapping[str, Mapping[str, Any]]) -> None:
+    row = scores.get(model_id)
+    if row is None or row["scores_ppb"] != paid_on:
+        raise differs(f"model {model_id} was paid on other scores than were published")
+    published = PPB if row["retention_ppb"] is None else row["retention_ppb"]
+    if published != retention:
+        raise differs(f"model {model_id} was paid with a retention of {retention} ppb; {published} was published")
+
+
+def _records(bundle: Bundle) -> dict[str, Transfer]:
+    found: dict[str, Transfer] = {}
+    for item in _list(bundle.plain(LEDGER), LEDGER):
+        row = _mapping(item, LEDGER, ("sequence", "previous_hash", "hash", "transfer"), exact=True)
+        try:
+            plain = row["transfer"]
+            entries = tuple(LedgerEntry(account, _atoms(amount)) for account, amount in plain["entries"])
+            transfer = Transfer(plain["id"], plain["kind"], plain["at"], entries, plain["reference"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise unreadable("a transfer has another form than it should") from error
+        except CrowdalphaError as error:
+            raise differs(error.message) from error
+        if transfer.as_plain() != plain or seal(row["previous_hash"], row["sequence"], transfer) != row["hash"]:
+            raise differs(f"the seal of transfer {transfer.id} does not fit its bytes")
+        found[transfer.id] = transfer
+    return found
+
+
+def _check_transfers(booked: Mapping[str, Transfer], resolution: Resolution) -> None:
+    """Compare what the sealed transfers move with what the lines say."""
+    own = [f"{resolution.round_id}:{name}" for name in TRANSFERS]
+    strange = sorted(set(booked) - set(own))
+    if strange:
+        raise differs(f"transfer {strange[0]} is not of this round")
+    moved = {name: _moved(booked.get(id_)) for name, id_ in zip(TRANSFERS, own, strict=True)}
+    for line in resolution.lines:
+        held = reserve_account(resolution.round_id, line.model_id)
+        for name, atoms in (
+            ("reserve", line.reserved_atoms), ("burn", -line.burned_atoms), ("release", -line.released_atoms),
+        ):  # fmt: skip
+            found = moved[name].pop(held, 0)
+            if found != atoms:
+                raise differs(f"model {line.model_id}: the ledger has {found} atoms in {name}, the resolution {atoms}")
+        taken = moved["reserve"].pop(stake_account(line.model_id), 0)
+        if taken != -line.reserved_atoms:
+            raise differs(f"model {line.model_id}: {-taken} atoms left its stake for the reserve, not {line.reserved_atoms}")
+    burned, paid = moved["burn"].pop(BURNED, 0), moved["payout"].pop(TREASURY, 0)
+    if burned != resolution.total_burn_atoms or -paid != resolution.total_payout_atoms:
+        raise differs(f"the ledger burned {burned} and paid {-paid} atoms, the resolution other amounts")
+    _check_takers(moved, resolution)
+
+
+def _check_takers(moved: Mapping[str, dict[str, int]], resolution: Resolution) -> None:
+    released = {stake_account(x.model_id): x.released_atoms for x in resolution.lines if x.released_atoms}
+    paid: dict[str, int] = {}
+    for line in resolution.lines:
+        if line.paid_atoms:
+            taker = provider_account(line.wallet_of) if line.wallet_of else stake_account(line.model_id)
+            paid[taker] = paid.get(taker, 0) + line.paid_atoms
+    for name, expected in (("reserve", {}), ("burn", {}), ("release", released), ("payout", paid)):
+        if moved[name] != expected:
+            account = min(set(moved[name].items()) ^ set(expected.items()))[0]
+            raise differs(f"the {name} moved other amounts on {account} than the resolution says")
+
+
+def _moved(transfer: Transfer | None) -> dict[str, int]:
+    return {} if transfer is None else {entry.account: entry.amount_atoms for entry in transfer.entries}
+
+
+def _mapping(value: Any, name: str, needs: Sequence[str], *, exact: bool = False) -> Mapping[str, Any]:
+    if not isinstance(value, dict) or any(need not in value for need in needs) or (exact and len(value) != len(needs)):
+        raise unreadable(f"its file {name} has other fields than it should")
+    return value
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise unreadable(f"its file {name} is no list where it should be one")
+    return value

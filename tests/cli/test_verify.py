@@ -1,0 +1,64 @@
+"""``crowdalpha verify`` and ``key auditor`` as their users run them; the bundle is made of integers by the tests' builder."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from service.bundles.sealed import seal_to
+from service.cli.app import run
+from service.receipts import Signer
+from tests.builders.bundles import invented_bundle
+
+
+@pytest.fixture
+def signer(tmp_path: Path) -> Signer:
+    (tmp_path / "keys").mkdir()
+    return Signer.load_or_create(tmp_path / "keys")
+
+
+def test_a_bundle_tells_what_holds(tmp_path: Path, signer: Signer, capsys) -> None:
+    (tmp_path / "bundle.zip").write_bytes(invented_bundle(signer))
+    assert run(["verify", str(tmp_path / "bundle.zip"), "--public-key", signer.public_key]) == 0
+    told = capsys.readouterr().out
+    assert "All 12 settlements follow from their inputs" in told
+    assert run(["verify", str(tmp_path / "bundle.zip"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["lines"] == 12
+
+
+def test_an_auditors_key_opens_what_was_sealed_to_it(tmp_path: Path, signer: Signer, capsys) -> None:
+    assert run(["key", "auditor", str(tmp_path / "auditor.key")]) == 0
+    public = capsys.readouterr().out.strip()
+    assert (tmp_path / "auditor.key").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "sealed.bin").write_bytes(seal_to(invented_bundle(signer), public))
+    assert run(["verify", str(tmp_path / "sealed.bin"), "--key", str(tmp_path / "auditor.key")]) == 0
+    assert run(["key", "auditor", str(tmp_path / "auditor.key")]) == 2
+    assert "never written over" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "told"),
+    [
+        (b"", [], "no zip file"),
+        (b"PK\x03\x04 not really", [], "no zip file"),
+        (b"crowdalpha-sealed-1\n", [], "private key"),
+        (None, [], "cannot be read"),
+    ],
+)
+def test_what_is_no_bundle_is_one_sentence_and_exit_code_2(
+    tmp_path: Path, capsys, content: bytes | None, arguments: list[str], told: str
+) -> None:
+    if content is not None:
+        (tmp_path / "bundle.zip").write_bytes(content)
+    assert run(["verify", str(tmp_path / "bundle.zip"), *arguments]) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert "Traceback" not in said
+
+
+def test_nothing_to_verify_and_a_receipt_without_a_key_are_said(tmp_path: Path, capsys) -> None:
+    assert run(["verify"]) == 2
+    assert "nothing to verify" in capsys.readouterr().err
+    (tmp_path / "receipt.json").write_text("{}")
+    assert run(["verify", "--receipt", str(tmp_path / "receipt.json")]) == 2
+    assert "--public-key" in capsys.readouterr().err

@@ -1,0 +1,169 @@
+"""Goal: a season's rounds can be recomputed from their bundles alone, on a machine that has nothing else.
+
+Method: a small season is played whose classic terms name an auditor and reveal files after a week; its bundles are verified in
+a process of its own with an empty home. Expected integers come from the rows of the store.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import Conflict, InputRejected
+from crowdalpha.ids import RoundKey, RoundState, Tournament
+from service.bundles.archive import COMPLETE, PUBLIC, read_bundle, write_bundle
+from service.bundles.checking import verify
+from service.bundles.contents import complete_files, public_files
+from service.bundles.sealed import make_key_pair, open_sealed
+from service.clock import SimulatedClock
+from service.context import Platform, build_platform
+from service.home import Home
+from service.idsource import SeededIds
+from service.replay.crowd import roster
+from service.replay.run import play
+from service.settings.places import shipped_config
+from service.store import resolutions, rounds, submissions
+from service.workflows.publish_bundle import ARTIFACTS, bundle_of, publish_bundle, publish_bundles
+from tests.builders.seasons import FIRST, LAST, small_panel, small_settings
+
+SIGNALS, CLASSIC = RoundKey(Tournament.SIGNALS, 3), RoundKey(Tournament.CLASSIC, 3)
+PRIVATE, PUBLIC_KEY = make_key_pair()
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    folder = tmp_path_factory.mktemp("proof")
+    shutil.copytree(shipped_config(), folder / "config")
+    terms = folder / "config" / "terms" / "classic-weekly.toml"
+    text = terms.read_text().replace('auditor_key = ""', f'auditor_key = "{PUBLIC_KEY}"')
+    terms.write_text(text.replace("reveal_after_days = 0", "reveal_after_days = 7"))
+    # A crowd of few providers: with the default of five every meta-model would be withheld.
+    settings = replace(small_settings({"metamodel.publish_min_providers": 2}), config_dir=folder / "config")
+    home, panel = Home.create(folder / "home"), small_panel()
+    play(home, settings, panel, FIRST, LAST, 7, members=roster(panel.source, 7))
+    clock = SimulatedClock(panel.calendar.close_at(LAST) + timedelta(hours=3))
+    made = build_platform(home, settings, clock, SeededIds("proof"), durable=False)
+    made.desk.use(panel)
+    yield made
+    made.store.dispose()
+
+
+def of_model(platform: Platform, key: RoundKey) -> tuple[bytes, bytes]:
+    """Return the receipt and the file of a model of the round."""
+    with platform.store.read() as connection:
+        chosen = list(submissions.selected_submissions(connection, key).values())[2]
+    return json.dumps(dict(chosen.receipt)).encode(), platform.blobs.get(chosen.sha256)
+
+
+def test_the_schedule_has_published_a_bundle_of_every_settled_round(platform: Platform) -> None:
+    with platform.store.read() as connection:
+        settled = {r.round for r in resolutions.list_resolutions(connection)}
+        public = rounds.artifacts_named(connection, ARTIFACTS[0])
+        sealed = rounds.artifacts_named(connection, ARTIFACTS[1])
+        complete = rounds.artifacts_named(connection, ARTIFACTS[2])
+        early = [r.key for r in rounds.list_rounds(connection, states=(RoundState.RESOLVED,))]
+    assert len(settled) == 16
+    assert set(public) == settled == set(early)
+    assert set(sealed) == {key for key in settled if key.tournament is Tournament.CLASSIC}
+    # The last one resolved less than a week before the end.
+    assert 0 < len(complete) < len(sealed)
+    assert set(complete) < set(sealed)
+
+
+def test_a_bundle_verifies_on_a_machine_that_has_nothing_else(platform: Platform, tmp_path: Path) -> None:
+    receipt, file = of_model(platform, SIGNALS)
+    (tmp_path / "bundle.zip").write_bytes(bundle_of(platform, SIGNALS))
+    (tmp_path / "receipt.json").write_bytes(receipt)
+    (tmp_path / "signal.csv").write_bytes(file)
+    program = "import sys; from service.cli.app import main; main()"
+    arguments = ["verify", "bundle.zip", "--receipt", "receipt.json", "--file", "signal.csv", "--json"]
+    environment = {"HOME": str(tmp_path / "empty"), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    with platform.store.read() as connection:
+        row = resolutions.resolution_of_round(connection, SIGNALS)
+    assert (int(told["paid_atoms"]), int(told["burned_atoms"])) == (row.total_payout, row.total_burn)
+    assert row.total_payout > 0
+    assert row.total_burn > 0
+    assert told["rescored_kinds"] == ["corr", "mmc", "neutral_corr", "neutral_mmc"]
+    assert told["path"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bundle.zip", "receipt.json", "signal.csv"]
+
+
+def test_a_classic_bundle_names_no_asset_and_gives_a_file_its_scores(platform: Platform) -> None:
+    receipt, file = of_model(platform, CLASSIC)
+    with platform.store.read() as connection:
+        data = write_bundle(PUBLIC, str(CLASSIC), public_files(platform, connection, CLASSIC), platform.signer)
+    bundle = read_bundle(data)
+    labels = bundle.plain("yardstick/labels.json")
+    assert labels == sorted(labels)
+    assert not any(name.startswith(("frozen/", "files/")) or "exposures" in name for name in bundle.files)
+    found = verify(data, receipt=receipt, file=file)
+    assert found.facts["rescored_kinds"] == ["corr", "mmc"]
+
+
+def test_the_auditor_recomputes_everything(platform: Platform) -> None:
+    sealed = bundle_of(platform, CLASSIC, sealed=True)
+    found = verify(sealed, private_key=PRIVATE)
+    with platform.store.read() as connection:
+        count = len(submissions.selected_submissions(connection, CLASSIC))
+    assert found.facts["kind"] == COMPLETE
+    assert found.facts["rescored_models"] == count > 10
+    # What was revealed later is what was sealed, and it verifies without a key.
+    assert bundle_of(platform, CLASSIC) == open_sealed(sealed, PRIVATE)
+    assert verify(bundle_of(platform, CLASSIC)).facts == found.facts
+
+
+def test_all_four_kinds_of_a_signals_round_follow_from_all_files(platform: Platform) -> None:
+    with platform.store.read() as connection:
+        data = write_bundle(COMPLETE, str(SIGNALS), complete_files(platform, connection, SIGNALS), platform.signer)
+    assert verify(data).facts["rescored_kinds"] == ["corr", "mmc", "neutral_corr", "neutral_mmc"]
+
+
+@pytest.mark.parametrize(
+    ("private", "code"), [(None, Code.AUDITOR_KEY), (make_key_pair()[0], Code.BUNDLE_DIFFERS), ("ff", Code.AUDITOR_KEY)]
+)
+def test_nobody_else_opens_what_is_sealed(platform: Platform, private: str | None, code: Code) -> None:
+    with pytest.raises(InputRejected) as caught:
+        verify(bundle_of(platform, CLASSIC, sealed=True), private_key=private)
+    assert caught.value.code is code
+
+
+def test_publishing_again_changes_nothing(platform: Platform) -> None:
+    before = bundle_of(platform, SIGNALS)
+    assert publish_bundle(platform, SIGNALS) == []
+    publish_bundles(platform)
+    assert publish_bundles(platform) == 0
+    with platform.store.read() as connection:
+        again = write_bundle(PUBLIC, str(SIGNALS), public_files(platform, connection, SIGNALS), platform.signer)
+    assert again == before == bundle_of(platform, SIGNALS)
+
+
+def test_a_round_that_is_not_settled_has_no_bundle(platform: Platform) -> None:
+    with platform.store.read() as connection:
+        pending = rounds.latest_round(connection, Tournament.SIGNALS)
+    with pytest.raises(Conflict) as caught:
+        publish_bundle(platform, pending.key)
+    assert caught.value.code is Code.ROUND_NOT_DUE
+    with pytest.raises(InputRejected) as missing:
+        bundle_of(platform, pending.key)
+    assert missing.value.code is Code.BUNDLE_MISSING
+
+
+def test_another_models_file_is_told_from_ones_own(platform: Platform) -> None:
+    receipt, _ = of_model(platform, SIGNALS)
+    other = of_model(platform, CLASSIC)[1]
+    with pytest.raises(InputRejected) as caught:
+        verify(bundle_of(platform, SIGNALS), receipt=receipt, file=other)
+    assert caught.value.code is Code.RECEIPT_INVALID
