@@ -14,7 +14,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def verify(
-    bundle: Annotated[Path | None, typer.Argument(metavar="[BUNDLE]", help="A round's bundle.")] = None,
+    bundle: Annotated[Path | None, typer.Argument(metavar="BUNDLE", help="A round's bundle.")] = None,
     receipt: Annotated[Path | None, typer.Option("--receipt", metavar="FILE", help="Your receipt.")] = None,
     file: Annotated[Path | None, typer.Option("--file", metavar="FILE", help="The file that the receipt is for.")] = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="An auditor's private key.")] = None,
