@@ -1,6 +1,7 @@
 """All benchmarks of speed, one after the other: ``python -m benchmarks``. Half an hour on a machine that does nothing else.
 
-Those of judgement (backtests, ensemble, factors, linkage, quality, riskmodel) need files of real prices and are run by name.
+Those of judgement (backtests, capacity, ensemble, factors, linkage, quality, riskmodel) are run by name; all but capacity
+need files of real prices.
 """
 
 from benchmarks import commands, day, diagnose, exposures, rebalance, scores, store, twin, upload, weekly

@@ -15,7 +15,7 @@ half an hour on two cores that do nothing else.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,8 +66,10 @@ def open_home(folder: Path, prices: Path, meta: Path) -> Path:
     return path
 
 
-def write_histories(platform: "Platform", folder: Path) -> list[Path]:
-    """Write the history of each signal, weekly; each value as known on its evening."""
+def write_histories(
+    platform: "Platform", folder: Path, chosen: "Mapping[str, Callable[[Any], np.ndarray]] | None" = None
+) -> list[Path]:
+    """Write the history of each signal, or of those that are chosen, weekly; each value as known on its evening."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -77,7 +79,8 @@ def write_histories(platform: "Platform", folder: Path) -> list[Path]:
     from service.desk import week_end_rows
     from service.replay.providers.window import StrategyInput, round_window
 
-    paths = {name: folder / f"{name}.parquet" for name in signals()}
+    chosen = chosen or signals()
+    paths = {name: folder / f"{name}.parquet" for name in chosen}
     if all(path.is_file() for path in paths.values()):
         return list(paths.values())
     panel, desk = platform.desk.panel, platform.desk
@@ -89,7 +92,7 @@ def write_histories(platform: "Platform", folder: Path) -> list[Path]:
         seen = StrategyInput(view, members, round_window(view, members), np.random.default_rng(0))
         columns["date"] += [str(panel.sessions[row])] * len(members)
         columns["ticker"] += view.assets.tickers[members].tolist()
-        for name, signal in signals().items():
+        for name, signal in chosen.items():
             columns[name] += tie_kept_rank(signal(seen)).tolist()
     for name, path in paths.items():
         pq.write_table(pa.table({"date": columns["date"], "ticker": columns["ticker"], "signal": columns[name]}), path)

@@ -49,6 +49,11 @@ class Capacity:
     capacities: dict[str, str]
     computed: int
 
+    @property
+    def points(self) -> tuple[CapacityPoint, ...]:
+        """What a table shows of the rows."""
+        return tuple(_point(row) for row in self.rows)
+
 
 def run_capacity(
     platform: Platform,
@@ -108,9 +113,7 @@ def kept_capacity(room: BacktestRoom, spec: BacktestSpec) -> tuple[CapacityPoint
             continue
         aum = mandate["aum"]
         if trial.told["spec"] == _sized(spec, factor, aum).plain():
-            row = _row(factor, aum, trial.id, trial.figures)
-            sharpe = float("nan") if row["sharpe"] is None else row["sharpe"]
-            points.append(CapacityPoint(aum, factor, row["gross"], row["net_pnl"], sharpe))
+            points.append(_point(_row(factor, aum, trial.id, trial.figures)))
     return tuple(points) if len({point.aum for point in points}) > 1 else ()
 
 
@@ -131,6 +134,11 @@ def _row(factor: float, aum: float, trial: str, figures: dict[str, Any]) -> dict
         "costs": sum(figures["costs"].values()),
         "trial": trial[:12],
     }
+
+
+def _point(row: dict[str, Any]) -> CapacityPoint:
+    sharpe = float("nan") if row["sharpe"] is None else row["sharpe"]
+    return CapacityPoint(row["aum"], row["impact_factor"], row["gross"], row["net_pnl"], sharpe)
 
 
 def _capacity(rows: Sequence[dict[str, Any]], factor: float) -> str:

@@ -88,12 +88,7 @@ def walks_of(real_data: Path, case: Case, folder: Path) -> Found:
 def judge_books(found: Found, name: str) -> None:
     """Add up each book's exposures name by name, and hold them to the mandate and to what the walk wrote down."""
     panel, mandate = found.evenings.desk.panel, found.mandate
-    band = {
-        "beta": mandate.beta_band,
-        "sector": mandate.sector_band,
-        "country": mandate.country_band,
-        "style": mandate.style_band,
-    }
+    band = mandate.factor_bands
     widest = dict.fromkeys(band, 0.0)
     before = np.array([], dtype=np.int64)
     for decision in found.walks[name].decisions:

@@ -62,6 +62,7 @@ def test_what_a_search_kept_is_found_by_the_backtest_of_any_of_its_sizes(home: R
     walked = room.run(own)
     room.run(replace(own, mandate=replace(own.mandate, risk_aversion=9.0, aum=3e7)))
     points = kept_capacity(room, own)
+    assert set(points) > set(found.points)
     told = {(p.impact_multiple, p.aum): (p.gross, p.net_pnl, p.sharpe) for p in points}
     searched = {(r["impact_factor"], r["aum"]): (r["gross"], r["net_pnl"], r["sharpe"]) for r in found.rows}
     assert {key: told[key] for key in searched} == searched
