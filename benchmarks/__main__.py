@@ -4,7 +4,7 @@ Those of judgement (backtests, capacity, ensemble, factors, linkage, quality, ri
 need files of real prices.
 """
 
-from benchmarks import commands, day, diagnose, exposures, rebalance, scores, store, twin, upload, weekly
+from benchmarks import commands, day, diagnose, exposures, rebalance, resolution, scores, store, twin, upload, weekly
 
 
 def main() -> None:
@@ -19,6 +19,7 @@ def main() -> None:
     diagnose.main([])
     store.main([])
     exposures.main([])
+    resolution.main([])
 
 
 if __name__ == "__main__":
