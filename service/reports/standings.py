@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.ids import RoundState, Tournament
-from crowdalpha.terms import PPB, SCORED_KINDS, RoundTerms
+from crowdalpha.terms import PAYING_KINDS, PPB, RoundTerms
 from service.context import Platform
 from service.store import models, providers, resolutions, rounds, scores, stakes
 from service.store.records import RoundRecord
@@ -23,7 +23,7 @@ from staking.standing import YEAR_DAYS, SettledLine, provider_reputations, reput
 
 PAID = "paid"
 RETURN = "return"
-KINDS = (PAID, *SCORED_KINDS)
+KINDS = (PAID, *PAYING_KINDS)
 """What a reputation can be of."""
 
 WINDOWS_DAYS = {"1d": 1, "1w": 7, "3m": 91, "1y": YEAR_DAYS}
@@ -70,8 +70,9 @@ def settled(connection: Connection, tournament: Tournament) -> Settled:
         frozen = {a.model_id: a for a in stakes.at_risk_of_round(connection, record.key)}
         paid = {line.model_id: line.payout_atoms for line in resolutions.lines_of_round(connection, record.key)}
         for model_id, own in sorted(by_model.items()):
-            own[PAID] = Fraction(sum(m * int(own.get(kind, 0)) for kind, m in multipliers), PPB)
             at = frozen.get(model_id)
+            chosen = dict(multipliers) | dict((at.chosen_ppb if at is not None else None) or {})
+            own[PAID] = Fraction(sum(m * int(own.get(kind, 0)) for kind, m in chosen.items()), PPB)
             lines.append(
                 SettledLine(
                     str(record.key), model_id, owner[model_id], own,
