@@ -70,8 +70,9 @@ def settled(connection: Connection, tournament: Tournament) -> Settled:
         frozen = {a.model_id: a for a in stakes.at_risk_of_round(connection, record.key)}
         paid = {line.model_id: line.payout_atoms for line in resolutions.lines_of_round(connection, record.key)}
         for model_id, own in sorted(by_model.items()):
-            own[PAID] = Fraction(sum(m * int(own.get(kind, 0)) for kind, m in multipliers), PPB)
             at = frozen.get(model_id)
+            chosen = dict(multipliers) | dict((at.chosen_ppb if at is not None else None) or {})
+            own[PAID] = Fraction(sum(m * int(own.get(kind, 0)) for kind, m in chosen.items()), PPB)
             lines.append(
                 SettledLine(
                     str(record.key), model_id, owner[model_id], own,

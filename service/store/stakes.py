@@ -74,20 +74,6 @@ def open_reservations(connection: Connection, model_ids: Collection[str]) -> lis
     return sorted(found, key=lambda record: (record.round, record.model_id))
 
 
-def held_by_model(connection: Connection) -> dict[str, int]:
-    """Return what rounds that are neither resolved nor void hold of each model, in atoms; models with nothing are left out."""
-    same = (at_risk.c.tournament == rounds.c.tournament) & (at_risk.c.number == rounds.c.number)
-    statement = (
-        select(at_risk.c.model_id, at_risk.c.reserved_atoms)
-        .join(rounds, same)
-        .where(rounds.c.state.not_in([state.value for state in SETTLED]))
-    )
-    held: dict[str, int] = {}
-    for row in connection.execute(statement):
-        held[row.model_id] = held.get(row.model_id, 0) + row.reserved_atoms
-    return held
-
-
 def put_plan(connection: Connection, plan: StakePlan) -> None:
     """Keep what a provider says of a model's stake; the last word holds."""
     connection.execute(upsert_into(connection, stake_plans), [asdict(plan)])

@@ -5,6 +5,7 @@ for the model's tournament. A round under other terms takes of a choice what its
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
@@ -12,8 +13,10 @@ from crowdalpha.ids import Tournament
 from crowdalpha.terms import PPB, RoundTerms
 from service.context import Platform
 from service.settings import load_terms
-from service.store import audit, choices
+from service.store import audit, stakes
+from service.store.records import StakePlan
 from service.workflows.accounts import model_named
+from staking import STAKE_MODES
 
 
 def choose(platform: Platform, model_name: str, chosen_ppb: Mapping[str, int]) -> RoundTerms:
@@ -34,8 +37,9 @@ def choose(platform: Platform, model_name: str, chosen_ppb: Mapping[str, int]) -
         terms = terms_in_force(platform, model.tournament)
         refuse_unoffered(terms, chosen_ppb)
         now = platform.clock.now(connection)
-        choices.put_choice(connection, model.id, chosen_ppb, now)
-        audit.record(connection, now, model_name, "choose_multipliers", model.id, {"chosen_ppb": dict(chosen_ppb)})
+        before = stakes.plans_of(connection, [model.id]).get(model.id) or StakePlan(model.id, STAKE_MODES[0], None, now)
+        stakes.put_plan(connection, replace(before, chosen_ppb=dict(chosen_ppb) or None, changed_at=now))
+        audit.record(connection, now, model.provider_id, "choose_multipliers", model.id, {"chosen_ppb": dict(chosen_ppb)})
     return terms
 
 

@@ -25,7 +25,7 @@ from service.context import Platform
 from service.frames import ClosedBook, RoundFrame, get_features, get_frame, put_book, put_prepared
 from service.store import audit, gated, rounds, scores, submissions
 from service.store.records import RoundRecord, SubmissionRecord
-from service.workflows.gates import gated_models
+from service.workflows.gates import barred_models, gated_records
 from service.workflows.metareport import closing_files
 from service.workflows.reservations import round_reservations
 from service.workflows.retentions import round_retentions
@@ -57,10 +57,9 @@ def close_round(platform: Platform, key: RoundKey) -> RoundRecord:
         frame = get_frame(connection, platform.blobs, key)
         selected = dict(sorted(submissions.selected_submissions(connection, key).items()))
         values_of = partial(_vector, platform, selected)
-        barred = gated_models(platform, connection, record, terms.payout, frame, tuple(selected), values_of)
-        gated.add_gated(connection, barred)
-        out = {g.model_id for g in barred}
-        at_risk = round_reservations(connection, key, terms.payout, [m for m in selected if m not in out], now)
+        barred = barred_models(platform, connection, record, terms.payout, frame, tuple(selected), values_of)
+        at_risk = round_reservations(connection, key, terms.payout, [m for m in selected if m not in barred], now)
+        gated.add_gated(connection, gated_records(connection, key, terms.payout, tuple(selected), barred))
         kept = round_retentions(platform, connection, key, terms.payout, frame, tuple(selected), values_of)
         scores.put_retentions(connection, kept)
         features = get_features(connection, platform.blobs, key, frame) if "fnc" in terms.scoring.kinds else None

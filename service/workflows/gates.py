@@ -9,7 +9,7 @@
 It stores nothing. Decision instant: the round's close; earlier rounds' files, neutralizers and weights were frozen before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import numpy as np
@@ -20,12 +20,12 @@ from crowdalpha.ids import RoundKey
 from crowdalpha.terms import ATOMS_PER_TOKEN, PayoutTerms
 from service.context import Platform
 from service.frames import RoundFrame, get_frame
-from service.store import ledger, rounds, stakes, submissions
+from service.store import rounds, submissions
 from service.store.records import GatedRecord, RoundRecord, SubmissionRecord
 from service.workflows.retentions import ValuesOf
+from service.workflows.stakes import candidates
 from signals.churn import RoundSignal, churns_and_turnovers
 from signals.quantize import score_ppb
-from staking import stake_account
 
 ROUNDS_BEFORE = 5
 """A week of daily rounds."""
@@ -38,6 +38,9 @@ MODELS_A_BLOCK = 256
 
 Moved = tuple[float, float]
 """Largest churn and largest turnover of a model."""
+
+Gate = tuple[Code, float | None]
+"""The gate that a model meets, and the figure that it met there."""
 
 
 def compares(payout: PayoutTerms) -> bool:
@@ -84,7 +87,7 @@ def largest_moves(
     return found
 
 
-def gate_of(moved: Moved | None, payout: PayoutTerms) -> tuple[Code, float | None] | None:
+def gate_of(moved: Moved | None, payout: PayoutTerms) -> Gate | None:
     """Return the gate that a model meets by its churn or turnover, and the figure that it met there; None where it passes.
 
     Examples
@@ -105,7 +108,7 @@ def gate_of(moved: Moved | None, payout: PayoutTerms) -> tuple[Code, float | Non
     return None
 
 
-def gated_models(
+def barred_models(
     platform: Platform,
     connection: Connection,
     record: RoundRecord,
@@ -113,27 +116,29 @@ def gated_models(
     frame: RoundFrame,
     model_ids: Sequence[str],
     values_of: ValuesOf,
+) -> dict[str, Gate]:
+    """Return whom a gate on churn or turnover keeps out; it asks nobody for a stake, which the close may still top up."""
+    if not compares(payout):
+        return {}
+    moved = largest_moves(platform, connection, record, frame, model_ids, values_of)
+    gates = {m: gate_of(moved.get(m), payout) for m in model_ids}
+    return {m: gate for m, gate in gates.items() if gate is not None}
+
+
+def gated_records(
+    connection: Connection, key: RoundKey, payout: PayoutTerms, model_ids: Sequence[str], barred: Mapping[str, Gate]
 ) -> list[GatedRecord]:
-    """Return who of ``model_ids`` has a stake and is gated, in their order; call it before the stakes are reserved."""
-    whole = whole_stakes(connection, model_ids)
-    compared = [m for m in whole if whole[m] >= payout.stake_min_atoms] if compares(payout) else []
-    moved = largest_moves(platform, connection, record, frame, compared, values_of)
+    """Return what the close records: who is barred, or below the least stake, of those with a stake or a fixed amount."""
     found = []
-    for model_id, stake_atoms in whole.items():
-        gate: tuple[Code, float | None] | None = Code.GATE_STAKE, stake_atoms / ATOMS_PER_TOKEN
-        if stake_atoms >= payout.stake_min_atoms:
-            gate = gate_of(moved.get(model_id), payout)
+    for model_id, one in candidates(connection, model_ids).items():
+        if not one.own_atoms and one.fixed_atoms is None:
+            continue
+        gate = barred.get(model_id)
+        if gate is None and one.counted_atoms < payout.stake_min_atoms:
+            gate = Code.GATE_STAKE, one.counted_atoms / ATOMS_PER_TOKEN
         if gate is not None:
-            found.append(GatedRecord(record.key, model_id, *gate))
+            found.append(GatedRecord(key, model_id, *gate))
     return found
-
-
-def whole_stakes(connection: Connection, model_ids: Sequence[str]) -> dict[str, int]:
-    """Return the whole stake of each model that has one, in atoms: what is free and what open rounds hold."""
-    free = ledger.balances_of(connection, [stake_account(m) for m in model_ids])
-    held = stakes.held_by_model(connection)
-    whole = {m: free.get(stake_account(m), 0) + held.get(m, 0) for m in model_ids}
-    return {m: atoms for m, atoms in whole.items() if atoms > 0}
 
 
 def _signals(frame: RoundFrame, ranks: Sequence[np.ndarray]) -> RoundSignal:

@@ -2,7 +2,8 @@
 
 1. Every pool is laid out anew by its weights.
 2. Fixed stakes that are below their amount are topped up from the wallets of their providers.
-3. What is at risk is frozen, and the most that the round can burn of it goes to the round's reserves.
+3. What is at risk is frozen, with what was chosen of the multipliers; the most that the round can burn of it goes to the
+   round's reserves.
 """
 
 from collections.abc import Collection
@@ -13,7 +14,7 @@ from sqlalchemy import Connection
 from crowdalpha.ids import RoundKey
 from crowdalpha.terms import PayoutTerms
 from service.clock import instant_text
-from service.store import choices, ledger, models, stakes
+from service.store import ledger, models, stakes
 from service.store.records import AtRiskRecord
 from service.workflows.stakes import candidates
 from staking import (
@@ -41,12 +42,12 @@ def round_reservations(
     standing = candidates(connection, model_ids)
     frozen = close_stakes(standing.values(), terms)
     _post(connection, [reserve(str(key), frozen, at)])
-    chosen = choices.list_choices(connection) if terms.choices_ppb else {}
+    plans = stakes.plans_of(connection, [a.model_id for a in frozen]) if terms.choices_ppb else {}
+    chosen = {model: terms.allowed_choice(plan.chosen_ppb or {}) for model, plan in plans.items()}
     rows = [
         AtRiskRecord(
             key, a.model_id, a.stake_atoms, a.at_risk_atoms, a.reserved_atoms,
-            pays_wallet=standing[a.model_id].fixed_atoms is not None,
-            chosen_ppb=terms.allowed_choice(chosen.get(a.model_id, {})) or None,
+            standing[a.model_id].fixed_atoms is not None, chosen.get(a.model_id) or None,
         )
         for a in frozen
     ]  # fmt: skip

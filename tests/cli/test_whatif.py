@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.cli import run
-from service.store import choices, models
+from service.store import models, stakes
 from service.store.engine import Store
 from tests.builders.platforms import serve_small
 
@@ -36,10 +36,10 @@ def test_a_choice_is_kept_told_and_forgotten(stake: Run, tmp_path: Path) -> None
     store = Store.for_home(tmp_path / "home" / "crowdalpha.db")
     with store.read() as connection:
         model = models.model_by_name(connection, "alice_ridge")
-        assert choices.list_choices(connection) == {model.id: {"mmc": 500_000_000}}
+        assert stakes.plans_of(connection, [model.id])[model.id].chosen_ppb == {"mmc": 500_000_000}
     assert stake("choose", "alice_ridge")[1].endswith("paid 1 × corr + 0 × mmc from the next close on.\n")
     with store.read() as connection:
-        assert choices.list_choices(connection) == {}
+        assert stakes.plans_of(connection, [model.id])[model.id].chosen_ppb is None
     store.dispose()
 
 

@@ -39,6 +39,7 @@ from service.workflows.close_round import close_round
 from service.workflows.open_round import open_round
 from service.workflows.resolve_round import resolve_round
 from service.workflows.score_round import score_round
+from service.workflows.stakes import set_mode
 from service.workflows.submit import submit
 from tests.builders.money import transfer
 
@@ -47,6 +48,9 @@ FRIDAYS = (datetime(2021, 1, 8, 22, 30, tzinfo=UTC), datetime(2021, 1, 15, 22, 3
 HISTORY_FROM, LAST = date(2019, 3, 1), date(2021, 5, 14)
 NOISE = {"steady": 0.01, "drifting": 0.2, "jumpy": 10.0, "too_small": 0.01, "unstaked": 0.1}
 STAKES = {"steady": 300 * 10**18, "drifting": 200 * 10**18, "jumpy": 100 * 10**18, "too_small": 10**15, "unstaked": 0}
+
+
+FIXED = 150 * 10**18
 
 
 @cache
@@ -75,6 +79,8 @@ class Stage:
         self.chosen = {kind: among[-1] for kind, among in self.terms.payout.choices_ppb}
         if self.chosen:
             choose(self.platform, "steady", self.chosen)
+        # Its provider's wallet fills it up at every close that it may take part in.
+        set_mode(self.platform, "jumpy", "fixed", FIXED)
         self.keys = [self._play(week) for week in range(2)]
         for key in self.keys:
             self._settle(key)
@@ -130,7 +136,7 @@ def _gates_are_the_librarys(stage: Stage, key: RoundKey) -> None:
     payout = stage.terms.payout
     bounds = {Code.GATE_CHURN: payout.churn_max_ppb, Code.GATE_TURNOVER: payout.turnover_max_ppb}
     expected: dict[str, str] = {"too_small": Code.GATE_STAKE}
-    for name in ("steady", "drifting", "jumpy") if any(bounds.values()) else ():
+    for name in ("steady", "drifting", "jumpy", "too_small") if any(bounds.values()) else ():
         if key.number == 1:
             expected[name] = Code.GATE_HISTORY
             continue
@@ -149,6 +155,9 @@ def _gates_are_the_librarys(stage: Stage, key: RoundKey) -> None:
     if any(bounds.values()) and key.number == 2:
         assert "steady" in frozen
         assert barred["jumpy"] == Code.GATE_CHURN
+    with stage.platform.store.read() as connection:
+        topped_up = ledger.transfer_by_id(connection, f"{key}:top-up") is not None
+    assert topped_up == (key.number == 1 and "jumpy" not in barred)
     shown = {line["model"]: line.get("gated") for line in queries.round_detail(stage.platform, key)["models"]}
     assert {name: code for name, code in shown.items() if code} == expected
 
@@ -247,10 +256,9 @@ def test_a_choice_that_the_terms_do_not_offer_is_refused_and_an_empty_one_forget
         assert caught.value.code is Code.CHOICE_INVALID
         assert "mmc: 0, 0.5, 1, 2" in caught.value.message
     choose(stage.platform, "steady", {})
-    from service.store import choices
-
     with stage.platform.store.read() as connection:
-        assert choices.list_choices(connection) == {}
+        steady = stage.ids["steady"]
+        assert stakes.plans_of(connection, [steady])[steady].chosen_ppb is None
     stage.platform.store.dispose()
 
 
