@@ -63,7 +63,8 @@ def public_files(platform: Platform, connection: Connection, key: RoundKey) -> d
     withheld = is_withheld(platform, connection, record)
     files = {
         ROUND: canonical_bytes(_round(record, withheld=withheld)),
-        SUBMISSIONS: canonical_bytes([leaf_of(s) for s in selected(connection, key)]),
+        # A round that was voided before its close counted nothing, and committed to nothing.
+        SUBMISSIONS: canonical_bytes([leaf_of(s) for s in selected(connection, key)] if record.submissions_root else []),
         RESOLUTION: platform.blobs.get(resolution.sha256),
         SCORES: canonical_bytes(_scores(connection, key)),
         LEDGER: canonical_bytes(_transfers(connection, key)),
@@ -79,7 +80,8 @@ def complete_files(platform: Platform, connection: Connection, key: RoundKey) ->
     record, _ = settled_round(connection, key)
     frame = get_frame(connection, platform.blobs, key)
     artifacts = rounds.artifacts(connection, key)
-    files |= {f"files/{s.sha256}.csv": platform.blobs.get(s.sha256) for s in selected(connection, key)}
+    if record.submissions_root:
+        files |= {f"files/{s.sha256}.csv": platform.blobs.get(s.sha256) for s in selected(connection, key)}
     arrays: dict[str, Any] = {
         "exposures": frame.exposures,
         "weights_v": frame.weights_v,

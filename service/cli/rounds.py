@@ -8,7 +8,7 @@ import typer
 
 from service.cli.options import HOME, HomeOption, JsonOption, RoundNumberArgument, TournamentLabel, TournamentOption, round_key
 
-app = typer.Typer(help="Rounds: list, show, open, close, score, resolve, bundle.", no_args_is_help=True)
+app = typer.Typer(help="Rounds: list, show, open, close, score, resolve, void, bundle.", no_args_is_help=True)
 SIGNALS = TournamentLabel.SIGNALS
 
 
@@ -83,6 +83,20 @@ def resolve(
     from service.workflows.resolve_round import resolve_round
 
     _step(home, "resolving", as_json, lambda platform: resolve_round(platform, round_key(tournament, number)))
+
+
+@app.command("void")
+def void(
+    number: RoundNumberArgument,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is published with the round.")],
+    tournament: TournamentOption = SIGNALS,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Void a round that cannot be scored: all stakes come back."""
+    from service.workflows.void_round import void_round
+
+    _step(home, "voiding", as_json, lambda platform: void_round(platform, round_key(tournament, number), reason))
 
 
 @app.command("bundle")

@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import Conflict, InputRejected
+from crowdalpha.errors import Conflict, InputRejected, Unavailable
 from crowdalpha.ids import RoundKey, RoundState, Tournament
 from service.context import Platform
 from service.store import rounds
@@ -54,10 +54,17 @@ def close_round(platform: Platform, payload: Payload) -> object:
 
 
 def score_round(platform: Platform, payload: Payload) -> object:
-    """Score the payload's round on the returns known now."""
+    """Score the payload's round on the returns known now; void one whose returns are overdue and still not known."""
     from service.workflows.score_round import score_round as workflow
+    from service.workflows.void_round import void_if_overdue
 
-    return _with_round(platform, payload, workflow)
+    try:
+        return _with_round(platform, payload, workflow)
+    except Unavailable as error:
+        found = _round(platform, _tournament(payload), date.fromisoformat(payload["base_session"]))
+        if error.code is not Code.MARKET_COVERAGE or found is None or void_if_overdue(platform, found, error.message) is None:
+            raise
+        return Missed(f"Round {found.key} is void: {error.message}")
 
 
 def resolve_round(platform: Platform, payload: Payload) -> object:

@@ -84,6 +84,13 @@ class VendorsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RoundsSettings:
+    """Table ``rounds``."""
+
+    void_after_days: int = _bounded(1, 3_650)
+
+
+@dataclass(frozen=True, slots=True)
 class UniverseSettings:
     """Table ``universe``."""
 
@@ -287,6 +294,7 @@ class Settings:
     market: MarketSettings
     vendors: VendorsSettings
     universe: UniverseSettings
+    rounds: RoundsSettings
     tournaments: TournamentsSettings
     scoring: ScoringSettings
     metamodel: MetamodelSettings

@@ -38,6 +38,7 @@ COMMANDS = {
     "round close",
     "round score",
     "round resolve",
+    "round void",
     "round bundle",
     "verify",
     "leaderboard",

@@ -132,7 +132,9 @@ def test_all_four_kinds_of_a_signals_round_follow_from_all_files(platform: Platf
 
 
 @pytest.mark.parametrize(
-    ("private", "code"), [(None, Code.AUDITOR_KEY), (make_key_pair()[0], Code.BUNDLE_DIFFERS), ("ff", Code.AUDITOR_KEY)]
+    ("private", "code"),
+    [(None, Code.AUDITOR_KEY), (make_key_pair()[0], Code.BUNDLE_DIFFERS), ("ff", Code.AUDITOR_KEY)],
+    ids=["no key", "another's key", "half a key"],
 )
 def test_nobody_else_opens_what_is_sealed(platform: Platform, private: str | None, code: Code) -> None:
     with pytest.raises(InputRejected) as caught:
