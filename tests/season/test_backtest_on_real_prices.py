@@ -142,6 +142,7 @@ def test_what_a_year_earned_is_not_the_markets(year: Found, name: str) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_five_and_a_half_years_of_five_hundred_stocks(real_data: Path, tmp_path: Path) -> None:
     found = walks_of(real_data, LONG, tmp_path)
     for name in SIGNALS:
