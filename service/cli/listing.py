@@ -18,7 +18,7 @@ def model_rows(platform: Platform) -> list[dict[str, Any]]:
 
 def stake_rows(platform: Platform, model_name: str | None) -> list[dict[str, Any]]:
     """Return one row a model, or only that of ``model_name``: what is free, what rounds hold, the sum, what of it is on its
-    way back, and the mode, in tokens.
+    way back, and the mode, in tokens; of one model also what a virtual stake would have earned.
 
     Raises
     ------
@@ -37,7 +37,12 @@ def stake_rows(platform: Platform, model_name: str | None) -> list[dict[str, Any
             chosen = [model]
         rows = _stakes(connection, chosen)
     names = ("model", "provider", "tournament", "free_tokens", "held_tokens", "stake_tokens", "pending_tokens", "mode")
-    return [{name: row[name] for name in names} for row in rows]
+    found = [{name: row[name] for name in names} for row in rows]
+    if model_name is not None:
+        from service.reports.virtual import virtual_report
+
+        found[0]["virtual_tokens"] = virtual_report(platform, model_name)["net_tokens"]
+    return found
 
 
 def balance_rows(platform: Platform) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""``crowdalpha stake choose``: which multipliers a model is paid by, where the terms leave the choice."""
+"""``crowdalpha stake whatif`` and ``stake choose``: what other terms would have paid, and which multipliers a model has."""
 
 import re
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.terms import ATOMS_PER_TOKEN, PPB
-from service.cli.options import HOME, HomeOption
+from service.cli.options import HOME, HomeOption, JsonOption, parse_tokens
 
 CHOICE = re.compile(r"([a-z_]{1,20})=([0-9]{1,9}(?:\.[0-9]{1,9})?)")
 
@@ -19,7 +19,43 @@ ChoicesArgument = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the group of stakes."""
+    app.command("whatif")(whatif)
     app.command("choose")(choose)
+
+
+def whatif(
+    model: Annotated[str, typer.Option("--model", "-m", metavar="NAME", help="Whose history.")],
+    terms: Annotated[
+        str | None, typer.Option("--terms", metavar="PRESET", help="Other terms; each round's own without.")
+    ] = None,
+    stake: Annotated[str | None, typer.Option("--stake", metavar="TOKENS", help="Another stake; 100 without.")] = None,
+    mode: Annotated[str, typer.Option("--mode", metavar="MODE", help="fixed in every round, or compound.")] = "fixed",
+    choose: Annotated[
+        list[str] | None,
+        typer.Option("--choose", metavar="KIND=MULTIPLIER", help="Where the terms leave a choice; repeatable."),
+    ] = None,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Pay a model's resolved rounds by other terms or on another stake.
+
+    From the published scores; what a round did not publish is named. Nothing is stored.
+    """
+    from service.cli.plain import echo_json
+    from service.cli.render import print_figures, print_rows, waiting
+    from service.context import open_platform
+    from service.reports.virtual import whatif_report
+    from service.workflows.whatif import what_if
+
+    atoms = None if stake is None else parse_tokens(stake)
+    with open_platform(home) as platform, waiting("Paying the rounds anew"):
+        found = what_if(platform, model, terms, atoms, mode, parse_choices(choose) if choose else None)
+    report = whatif_report(found)
+    if as_json:
+        echo_json(report)
+        return
+    print_rows(f"{model}, paid anew, in tokens", report["rounds"])
+    print_figures("in all", {name: value for name, value in report.items() if name != "rounds"})
 
 
 def choose(

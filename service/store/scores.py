@@ -117,6 +117,16 @@ def retentions_of_round(connection: Connection, key: RoundKey) -> list[Retention
     return sorted(records, key=lambda record: record.model_id)
 
 
+def retentions_of_model(connection: Connection, model_id: str) -> list[RetentionRecord]:
+    """Return what a model retains in each of its rounds, by round."""
+    rows = connection.execute(select(retentions).where(retentions.c.model_id == model_id))
+    records = [
+        RetentionRecord(RoundKey(Tournament(row.tournament), row.number), model_id, row.churn, row.retention_ppb)
+        for row in rows
+    ]
+    return sorted(records, key=lambda record: record.round)
+
+
 def mean_retentions(connection: Connection, tournament: Tournament) -> dict[str, float]:
     """Return for each model of a tournament the mean share of a positive payout that it keeps, 0 to 1."""
     columns = retentions.c

@@ -21,6 +21,7 @@ from service.http.rounds import round_key_of
 from service.reports.earned import earned_by
 from service.reports.pending import pending_payouts
 from service.reports.standings import model_line
+from service.reports.virtual import virtual_report
 from service.web import views, write
 
 FOLDER = Path(__file__).parent
@@ -80,7 +81,7 @@ def show_model(platform: OurPlatform, name: str) -> Response:
     name = model_name(name)
     earned = earned_by(platform, name)
     line = model_line(platform, Tournament.from_label(earned["tournament"]), name)
-    page = views.model_page(line, pending_payouts(platform, name), earned)
+    page = views.model_page(line, pending_payouts(platform, name), earned, virtual_report(platform, name))
     return _render("model.html", here="/", model=page)
 
 

@@ -71,8 +71,10 @@ def board(tournament: Tournament, lines: Sequence[Mapping[str, Any]]) -> Row:
     return {"title": f"{tournament.label.capitalize()} tournament", "kinds": kinds, "rows": rows}
 
 
-def model_page(line: Mapping[str, Any], pending: Sequence[Mapping[str, Any]], earned: Mapping[str, Any]) -> Row:
-    """Return one model's page: how it stands, what is pending, and what its stakes have earned."""
+def model_page(
+    line: Mapping[str, Any], pending: Sequence[Mapping[str, Any]], earned: Mapping[str, Any], virtual: Mapping[str, Any]
+) -> Row:
+    """Return one model's page: how it stands, what is pending, what its stakes have earned, and what a stake would have."""
     stands = [
         ("Provider", str(line["provider"])),
         ("Tournament", str(line["tournament"]).capitalize()),
@@ -83,9 +85,14 @@ def model_page(line: Mapping[str, Any], pending: Sequence[Mapping[str, Any]], ea
     returns = [(f"Return on stake, {RETURN_WORDS[name]}", write.percent(value)) for name, value in line["returns"].items()]
     total = ("Earned by its stakes", f"{write.tokens(earned['payout_tokens'])} tokens")
     book = [] if earned["attributed"] is None else [("Earned by its part of the book", f"{write.money(earned['attributed'])}")]
+    groups = [{"title": "Standing", "facts": stands}, {"title": "Earned", "facts": [*returns, total, *book]}]
+    if virtual["rounds"]:
+        told = f"{write.tokens(virtual['stake_tokens'])} tokens in each would have earned"
+        without = [("Resolved rounds without a stake", f"{len(virtual['rounds']):,}")]
+        groups.append({"title": "Virtual stake", "facts": [*without, (told, f"{write.tokens(virtual['net_tokens'])} tokens")]})
     return {
         "title": str(line["model"]),
-        "groups": [{"title": "Standing", "facts": stands}, {"title": "Earned", "facts": [*returns, total, *book]}],
+        "groups": groups,
         "pending": list(pending),
         "rounds": list(earned["rounds"])[:ROUNDS_SHOWN_MAX],
     }

@@ -52,6 +52,7 @@ COMMANDS = {
     "stake show",
     "stake increase",
     "stake decrease",
+    "stake whatif",
     "stake cancel",
     "stake mode",
     "stake choose",

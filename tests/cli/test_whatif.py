@@ -1,13 +1,14 @@
 """Goal: the commands about terms say what they did, and refuse with a code. Method: run them in process on the small platform's
 home; the classic tournament pays by terms that offer a choice."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from service.cli import run
-from service.store import models, stakes
+from service.store import models, scores, stakes
 from service.store.engine import Store
 from tests.builders.platforms import serve_small
 
@@ -59,3 +60,44 @@ def test_what_is_no_choice_is_refused_with_a_sentence(stake: Run, arguments: tup
     code, out, err = stake("choose", *arguments)
     assert (code, out) == (2, "")
     assert hint in " ".join(err.split())
+
+
+def test_a_history_paid_anew_is_shown_by_round_with_sums(stake: Run, tmp_path: Path) -> None:
+    """The small platform has one resolved round: 500 of 1,000 tokens at risk, 7 paid. On 200 the round's total is 700."""
+    code, out, err = stake("whatif", "--model", "alice_momentum", "--stake", "200", "--json")
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    (row,) = told["rounds"]
+    assert (told["terms"], told["mode"], told["stake_tokens"]) == (None, "fixed", "200")
+    assert (row["round"], row["at_risk_tokens"], row["retained"]) == ("signals-1", "200", 1.0)
+    assert (row["real_at_risk_tokens"], row["real_payout_tokens"]) == ("500", "7")
+    store = Store.for_home(tmp_path / "home" / "crowdalpha.db")
+    with store.read() as connection:
+        model = models.model_by_name(connection, "alice_momentum")
+        own = {s.kind: s.score_ppb for s in scores.scores_of_model(connection, model.id)}
+    store.dispose()
+    rate = max(-50_000_000, min((own["neutral_corr"] + 4 * own["neutral_mmc"]) / 2, 50_000_000))
+    assert float(row["payout_tokens"]) == pytest.approx(200 * rate / 1e9, abs=1e-15)
+    assert float(told["end_tokens"]) == pytest.approx(200 + 200 * rate / 1e9, abs=1e-12)
+    code, out, _ = stake("whatif", "--model", "alice_momentum", "--stake", "200")
+    assert code == 0
+    assert "alice_momentum, paid anew, in tokens" in out
+    assert "signals-1" in out
+
+
+def test_what_a_round_lacks_is_said_by_name(stake: Run) -> None:
+    code, out, _ = stake("whatif", "--model", "alice_momentum", "--terms", "signals-2025-09")
+    assert code == 0
+    assert "alpha, mpc" in out
+    code, _, err = stake("whatif", "--model", "alice_momentum", "--terms", "signals-2025-10")
+    assert code == 2
+    assert "signals-2025-10" in err
+
+
+def test_a_model_without_a_stake_sees_what_a_virtual_one_would_have_earned(stake: Run) -> None:
+    shown = json.loads(stake("show", "alice_momentum", "--json")[1])
+    assert shown[0]["virtual_tokens"] == "0"
+    told = json.loads(stake("whatif", "--model", "javascript:alert(1)", "--json")[1])
+    assert told["rounds"][0]["real_at_risk_tokens"] == "0"
+    shown = json.loads(stake("show", "javascript:alert(1)", "--json")[1])
+    assert shown[0]["virtual_tokens"] == told["net_tokens"] != "0"
