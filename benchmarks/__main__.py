@@ -3,7 +3,7 @@
 Those of judgement (backtests, ensemble, factors, linkage, quality, riskmodel) need files of real prices and are run by name.
 """
 
-from benchmarks import commands, day, diagnose, exposures, rebalance, scores, store, twin, upload, weekly
+from benchmarks import commands, day, diagnose, exposures, rebalance, resolution, scores, store, twin, upload, weekly
 
 
 def main() -> None:
@@ -18,6 +18,7 @@ def main() -> None:
     diagnose.main([])
     store.main([])
     exposures.main([])
+    resolution.main([])
 
 
 if __name__ == "__main__":

@@ -48,5 +48,6 @@ def reserve_account(round_id: str, model_id: str) -> AccountId:
 
 def account_class(account: AccountId) -> str:
     """Return the class of an account, or the empty string if the text names no account."""
-    parts = account.split(":")
-    return parts[0] if _PARTS.get(parts[0]) == len(parts) and all(parts) else ""
+    name = account.partition(":")[0]
+    whole = _PARTS.get(name) == account.count(":") + 1 and "::" not in account and not account.endswith(":")
+    return name if whole else ""

@@ -99,8 +99,12 @@ class PostgresDatabases:
         if self.template is None:
             self.template = self.empty()
             _migrate(self.url(self.template))
+        return self.copy(self.template)
+
+    def copy(self, template: str) -> str:
+        """Make a copy of a database that nobody is connected to, and return its name."""
         name = f"{self.prefix}_{next(self.counter)}"
-        self._run("CREATE DATABASE {} TEMPLATE {}", name, self.template)
+        self._run("CREATE DATABASE {} TEMPLATE {}", name, template)
         return name
 
     def drop(self, name: str) -> None:

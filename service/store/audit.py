@@ -1,6 +1,7 @@
 """The audit trail: who did what to whom. Rows are only ever added; triggers refuse the rest."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +9,8 @@ from sqlalchemy import Connection, func, insert, select
 
 from service.store.records import AuditRecord
 from service.store.schema import audit
+
+_LAST = select(func.max(audit.c.sequence))
 
 
 def record(connection: Connection, at: datetime, who: str, what: str, subject: str, details: Mapping[str, Any]) -> AuditRecord:
@@ -24,13 +27,9 @@ def record(connection: Connection, at: datetime, who: str, what: str, subject: s
     details : mapping
         Plain values without floats; amounts as text.
     """
-    last = connection.execute(select(func.max(audit.c.sequence))).scalar()
+    last = connection.execute(_LAST).scalar()
     line = AuditRecord((last or 0) + 1, at, who, what, subject, details)
-    connection.execute(
-        insert(audit).values(
-            sequence=line.sequence, at=line.at, who=line.who, what=line.what, subject=line.subject, details=line.details
-        )
-    )
+    connection.execute(insert(audit), [asdict(line)])
     return line
 
 

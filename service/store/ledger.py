@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, func, insert, select
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InvariantBroken
-from service.store.parts import parts
+from service.store.parts import among, rows_among
 from service.store.records import LedgerHead
 from service.store.schema import balances as balances_table
 from service.store.schema import entries, ledger_head, transfers
@@ -33,13 +33,20 @@ from staking.ledger import (
     verify_chain,
 )
 
+_HEAD = select(ledger_head)
+_BALANCES_OF = select(balances_table).where(among(balances_table.c.account))
+_TRANSFERS_OF = select(transfers).where(among(transfers.c.id))
+_ENTRIES_OF = (
+    select(entries).where(among(entries.c.transfer_sequence)).order_by(entries.c.transfer_sequence, entries.c.position)
+)
+
 ROWS_AT_ONCE = 1_000
 """How many rows a check of the whole ledger holds at a time."""
 
 
 def head(connection: Connection) -> LedgerHead:
     """Return the end of the chain; an empty ledger has sequence 0 and the genesis hash."""
-    row = connection.execute(select(ledger_head)).first()
+    row = connection.execute(_HEAD).first()
     return LedgerHead(0, GENESIS_HASH) if row is None else LedgerHead(row.sequence, row.hash)
 
 
@@ -90,11 +97,7 @@ def balance(connection: Connection, account: str) -> int:
 
 def balances_of(connection: Connection, accounts: Iterable[str]) -> dict[str, int]:
     """Return the balances of those accounts that were ever touched."""
-    found: dict[str, int] = {}
-    for part in parts(sorted(accounts)):
-        rows = connection.execute(select(balances_table).where(balances_table.c.account.in_(part)))
-        found.update((row.account, row.balance) for row in rows)
-    return found
+    return {row.account: row.balance for row in rows_among(connection, _BALANCES_OF, sorted(accounts))}
 
 
 def balances(connection: Connection, prefix: str = "") -> dict[str, int]:
@@ -183,19 +186,13 @@ def _insert(connection: Connection, fresh: Sequence[LedgerRecord], touched: dict
 
 
 def _posted(connection: Connection, ids: Sequence[str]) -> list[LedgerRecord]:
-    found: list[LedgerRecord] = []
-    for part in parts(ids):
-        rows = connection.execute(select(transfers).where(transfers.c.id.in_(part))).all()
-        found += _with_entries(connection, rows)
-    return found
+    return _with_entries(connection, list(rows_among(connection, _TRANSFERS_OF, ids)))
 
 
 def _with_entries(connection: Connection, rows: Sequence[Row[Any]]) -> list[LedgerRecord]:
     by_sequence: dict[int, list[LedgerEntry]] = {row.sequence: [] for row in rows}
-    for part in parts(list(by_sequence)):
-        statement = select(entries).where(entries.c.transfer_sequence.in_(part))
-        for entry in connection.execute(statement.order_by(entries.c.transfer_sequence, entries.c.position)):
-            by_sequence[entry.transfer_sequence].append(LedgerEntry(entry.account, entry.amount))
+    for entry in rows_among(connection, _ENTRIES_OF, list(by_sequence)):
+        by_sequence[entry.transfer_sequence].append(LedgerEntry(entry.account, entry.amount))
     return [_record(row, by_sequence[row.sequence]) for row in rows]
 
 

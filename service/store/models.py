@@ -3,14 +3,16 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict
 from crowdalpha.ids import Tournament
-from service.store.parts import parts
+from service.store.parts import among, rows_among
 from service.store.records import ModelRecord
 from service.store.schema import models
+
+_BY_NAME = select(models).where(models.c.name == bindparam("name"))
 
 
 def _record(row: Row[Any]) -> ModelRecord:
@@ -41,7 +43,7 @@ def model_by_id(connection: Connection, model_id: str) -> ModelRecord | None:
 
 def model_by_name(connection: Connection, name: str) -> ModelRecord | None:
     """Return the model of that name, or None."""
-    row = connection.execute(select(models).where(models.c.name == name)).first()
+    row = connection.execute(_BY_NAME, {"name": name}).first()
     return None if row is None else _record(row)
 
 
@@ -57,11 +59,8 @@ def list_models(connection: Connection, tournament: Tournament | None = None) ->
 
 def owners_of(connection: Connection, model_ids: Collection[str]) -> dict[str, str]:
     """Return the ids of the providers of models, by model id."""
-    found: dict[str, str] = {}
-    for part in parts(sorted(model_ids)):
-        rows = connection.execute(select(models.c.id, models.c.provider_id).where(models.c.id.in_(part)))
-        found.update((row.id, row.provider_id) for row in rows)
-    return found
+    statement = select(models.c.id, models.c.provider_id).where(among(models.c.id))
+    return {row.id: row.provider_id for row in rows_among(connection, statement, sorted(model_ids))}
 
 
 def models_of_provider(connection: Connection, provider_id: str) -> list[ModelRecord]:

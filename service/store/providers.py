@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict
 from service.store.records import ProviderRecord
 from service.store.schema import providers
+
+_BY_NAME = select(providers).where(providers.c.name == bindparam("name"))
 
 
 def _record(row: Row[Any]) -> ProviderRecord:
@@ -30,7 +32,7 @@ def provider_by_id(connection: Connection, provider_id: str) -> ProviderRecord |
 
 def provider_by_name(connection: Connection, name: str) -> ProviderRecord | None:
     """Return the provider of that name, or None."""
-    row = connection.execute(select(providers).where(providers.c.name == name)).first()
+    row = connection.execute(_BY_NAME, {"name": name}).first()
     return None if row is None else _record(row)
 
 

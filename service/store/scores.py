@@ -85,7 +85,8 @@ def _put(connection: Connection, key: RoundKey, rows: list[dict[str, Any]]) -> N
 def scores_of_round(connection: Connection, key: RoundKey) -> list[ScoreRecord]:
     """Return the last scores of a round, by model id and kind."""
     rows = connection.execute(select(scores).where(of_round(scores, key)))
-    return sorted((_score(row) for row in rows), key=lambda s: (s.model_id, s.kind))
+    found = [ScoreRecord(key, r.model_id, r.kind, r.day, r.value, r.score_ppb, r.final) for r in rows]
+    return sorted(found, key=lambda s: (s.model_id, s.kind))
 
 
 def scores_of_model(connection: Connection, model_id: str) -> list[ScoreRecord]:

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from crowdalpha.ids import RoundKey, RoundState, Tournament
-from service.store.parts import parts
+from service.store.parts import among, rows_among
 from service.store.records import AtRiskRecord, StakePlan, StakePool, StakeRelease
 from service.store.schema import at_risk, of_round, round_values, rounds, stake_plans, stake_pools, stake_releases
 from service.store.upsert import upsert_into
@@ -21,9 +21,25 @@ SETTLED = (RoundState.RESOLVED, RoundState.VOID)
 
 PENDING = "pending"
 
+_OPEN_RESERVATIONS = (
+    select(at_risk)
+    .join(
+        rounds,
+        (at_risk.c.tournament == rounds.c.tournament)
+        & (at_risk.c.number == rounds.c.number)
+        & rounds.c.state.not_in([state.value for state in SETTLED]),
+    )
+    .where(among(at_risk.c.model_id))
+)
+_PLANS_OF = select(stake_plans).where(among(stake_plans.c.model_id))
+_POOLS = select(stake_pools)
+_POOL_OF = _POOLS.where(stake_pools.c.provider_id == bindparam("provider"))
+_PENDING = select(stake_releases).where(stake_releases.c.state == PENDING)
+_PENDING_OF = _PENDING.where(among(stake_releases.c.model_id))
 
-def _record(row: Row[Any]) -> AtRiskRecord:
-    key = RoundKey(Tournament(row.tournament), row.number)
+
+def _record(row: Row[Any], key: RoundKey | None = None) -> AtRiskRecord:
+    key = key or RoundKey(Tournament(row.tournament), row.number)
     return AtRiskRecord(key, row.model_id, row.stake_atoms, row.at_risk_atoms, row.reserved_atoms, bool(row.pays_wallet))
 
 
@@ -47,17 +63,12 @@ def add_at_risk(connection: Connection, records: Sequence[AtRiskRecord]) -> None
 def at_risk_of_round(connection: Connection, key: RoundKey) -> list[AtRiskRecord]:
     """Return what the round froze, by model id."""
     rows = connection.execute(select(at_risk).where(of_round(at_risk, key)))
-    return sorted((_record(row) for row in rows), key=lambda record: record.model_id)
+    return sorted((_record(row, key) for row in rows), key=lambda record: record.model_id)
 
 
 def open_reservations(connection: Connection, model_ids: Collection[str]) -> list[AtRiskRecord]:
     """Return what rounds that are neither resolved nor void hold of models, by round and model id."""
-    same = (at_risk.c.tournament == rounds.c.tournament) & (at_risk.c.number == rounds.c.number)
-    unsettled = rounds.c.state.not_in([state.value for state in SETTLED])
-    statement = select(at_risk).join(rounds, same).where(unsettled)
-    found: list[AtRiskRecord] = []
-    for part in parts(sorted(model_ids)):
-        found += [_record(row) for row in connection.execute(statement.where(at_risk.c.model_id.in_(part)))]
+    found = [_record(row) for row in rows_among(connection, _OPEN_RESERVATIONS, sorted(model_ids))]
     return sorted(found, key=lambda record: (record.round, record.model_id))
 
 
@@ -68,11 +79,10 @@ def put_plan(connection: Connection, plan: StakePlan) -> None:
 
 def plans_of(connection: Connection, model_ids: Collection[str]) -> dict[str, StakePlan]:
     """Return the plans of those models that have one, by model id."""
-    found: dict[str, StakePlan] = {}
-    for part in parts(sorted(model_ids)):
-        for row in connection.execute(select(stake_plans).where(stake_plans.c.model_id.in_(part))):
-            found[row.model_id] = StakePlan(row.model_id, row.mode, row.fixed_atoms, row.changed_at, row.chosen_ppb)
-    return found
+    return {
+        row.model_id: StakePlan(row.model_id, row.mode, row.fixed_atoms, row.changed_at, row.chosen_ppb)
+        for row in rows_among(connection, _PLANS_OF, sorted(model_ids))
+    }
 
 
 def put_pool(connection: Connection, pool: StakePool) -> None:
@@ -87,10 +97,8 @@ def remove_pool(connection: Connection, provider_id: str) -> None:
 
 def pools(connection: Connection, provider_id: str | None = None) -> list[StakePool]:
     """Return all pools, or that of one provider if it has one, by provider id."""
-    statement = select(stake_pools)
-    if provider_id is not None:
-        statement = statement.where(stake_pools.c.provider_id == provider_id)
-    found = [StakePool(row.provider_id, row.weights_ppb, row.changed_at) for row in connection.execute(statement)]
+    rows = connection.execute(_POOLS) if provider_id is None else connection.execute(_POOL_OF, {"provider": provider_id})
+    found = [StakePool(row.provider_id, row.weights_ppb, row.changed_at) for row in rows]
     return sorted(found, key=lambda pool: pool.provider_id)
 
 
@@ -101,12 +109,7 @@ def add_release(connection: Connection, record: StakeRelease) -> None:
 
 def pending_releases(connection: Connection, model_ids: Collection[str] | None = None) -> list[StakeRelease]:
     """Return the pending releases of all models, or of some, the oldest first."""
-    statement = select(stake_releases).where(stake_releases.c.state == PENDING)
-    if model_ids is None:
-        rows = list(connection.execute(statement))
-    else:
-        named = [statement.where(stake_releases.c.model_id.in_(part)) for part in parts(sorted(model_ids))]
-        rows = [row for one in named for row in connection.execute(one)]
+    rows = connection.execute(_PENDING) if model_ids is None else rows_among(connection, _PENDING_OF, sorted(model_ids))
     return sorted((_release(row) for row in rows), key=lambda record: (record.requested_at, record.id))
 
 

@@ -66,13 +66,13 @@ def _reweights(connection: Connection, round_id: str, at: str) -> list[Transfer 
 
 
 def _top_up(connection: Connection, round_id: str, model_ids: Collection[str], at: str) -> Transfer | None:
-    fixed = [one for one in candidates(connection, model_ids).values() if one.fixed_atoms is not None]
+    fixed = [model for model, plan in stakes.plans_of(connection, model_ids).items() if plan.fixed_atoms is not None]
     if not fixed:
         return None
-    owners = models.owners_of(connection, [one.model_id for one in fixed])
+    owners = models.owners_of(connection, fixed)
     by_owner: dict[str, list[Candidate]] = {}
-    for one in fixed:
-        by_owner.setdefault(owners[one.model_id], []).append(one)
+    for model, one in candidates(connection, fixed).items():
+        by_owner.setdefault(owners[model], []).append(one)
     accounts = ledger.balances_of(connection, [provider_account(owner) for owner in by_owner])
     wallets = {owner: accounts.get(provider_account(owner), 0) for owner in by_owner}
     return top_up(round_id, top_ups(by_owner, wallets), owners, at)

@@ -3,6 +3,7 @@
 Closes and settlements go through the code that the workflows call inside their transactions.
 """
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,9 +18,12 @@ from service.clock import SimulatedClock, instant_text
 from service.context import Platform, build_platform
 from service.home import Home
 from service.idsource import SeededIds
-from service.settings import load_settings
-from service.store import models, rounds, stakes
+from service.settings import load_settings, load_terms
+from service.store import models, rounds, scores, stakes
 from service.store.engine import Store
+from service.store.records import RetentionRecord, ScoreRecord
+from service.workflows import accounts, pools
+from service.workflows import stakes as workflow
 from service.workflows.reservations import round_reservations
 from service.workflows.settlement import settle
 from staking import Resolution, StakeLine, resolve, void
@@ -28,10 +32,13 @@ from tests.builders.store_rows import T0, round_record
 
 def stakers_on(path: Path, url: str = "") -> Platform:
     """Return a platform in a fresh home at ``path``, on the database at ``url``, whose clock stands still."""
-    settings = load_settings(env={})
-    if url:
-        settings = settings.with_overrides({"database.url": url})
-    return build_platform(Home.create(path), settings, SimulatedClock(T0), SeededIds("stakers"))
+    return stakers_in(Home.create(path), url)
+
+
+def stakers_in(home: Home, url: str = "") -> Platform:
+    """Return a platform in a home that stands already."""
+    settings = load_settings(env={}).with_overrides({"database.url": url} if url else {})
+    return build_platform(home, settings, SimulatedClock(T0), SeededIds("stakers"))
 
 
 def round_key(number: int) -> RoundKey:
@@ -64,6 +71,27 @@ def settle_round(
     settle(connection, platform, found)
     rounds.advance_round(connection, key, (RoundState.SCORING,), end)
     return found
+
+
+def scored_round(platform: Platform, stakes_count: int = 60) -> RoundKey:
+    """Close a first round on many stakes and give it final scores. One stake is fixed, one in a pool, one on its way out."""
+    key, rng = round_key(1), random.Random(5)
+    terms = load_terms(platform.settings.tournaments.signals.terms, platform.settings.config_dir)
+    accounts.create_provider(platform, "ada", 10**25)
+    names = [f"model_{place}" for place in range(stakes_count)]
+    ids = [accounts.create_model(platform, "ada", name, Tournament.SIGNALS, rng.randint(1, 10**22)).id for name in names]
+    workflow.set_mode(platform, names[0], "fixed", 10**20)
+    pools.set_pool(platform, "ada", {names[1]: PPB // 2})
+    plain = round_record(1, state=RoundState.SCORING)
+    with platform.store.write() as connection:
+        rounds.add_round(connection, replace(plain, terms=terms.as_dict(), terms_hash=terms.hash))
+        round_reservations(connection, key, terms.payout, ids, T0)
+        values = [(model, kind, rng.randint(-40_000_000, 40_000_000)) for model in ids for kind in terms.scoring.kinds]
+        scores.put_scores(connection, [ScoreRecord(key, m, kind, 20, ppb / PPB, ppb, True) for m, kind, ppb in values])
+        scores.put_retentions(connection, [RetentionRecord(key, m, 0.1, rng.randint(0, PPB)) for m in ids])
+    for name in names[2:6]:
+        workflow.decrease(platform, name, 1)
+    return key
 
 
 @dataclass

@@ -1,85 +1,135 @@
-"""Resolve once: a resolution that is killed at any named point, and run again, has the effect of one undisturbed run.
+"""Resolve once: a resolution that is killed at a named point or a random instant, and run again, has the effect of one run.
 
-A child process resolves a round and kills itself with SIGKILL at a fault point. After a kill at every point the round is
-resolved to the end; resolution, ledger and balances must be those of a run that nobody disturbed.
+Children resolve a round of sixty stakes and kill themselves with SIGKILL, on both databases. Then the round is resolved to the
+end; resolution, ledger, balances and releases must be those of a run that nobody disturbed, byte by byte.
 """
 
 import os
 import shutil
 import signal
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from crowdalpha.ids import RoundKey, Tournament
-from service.clock import SimulatedClock
-from service.context import Platform, build_platform
+from service.context import Platform
 from service.faults import FAULT_POINTS, set_fault_hook
 from service.home import Home
-from service.idsource import SeededIds
-from service.replay.crowd import roster
-from service.replay.run import play
-from service.store import ledger, resolutions, rounds
+from service.store import ledger, resolutions, rounds, stakes
 from service.workflows.resolve_round import resolve_round
-from service.workflows.score_round import score_round
-from tests.builders.seasons import FIRST, small_panel, small_settings
+from tests.builders.desks import kill_at
+from tests.builders.stakers import round_key, scored_round, stakers_in, stakers_on
+from tests.conftest import DATABASES, PostgresDatabases
 
-KEY = RoundKey(Tournament.SIGNALS, 1)
-DAY_BEFORE = date(2021, 2, 9)
-RESOLVES = datetime(2021, 2, 11, 23, 0, tzinfo=UTC)
-RANDOM_KILLS = 10
+KEY = round_key(1)
+RANDOM_KILLS, RANDOM_KILLS_SOAK = 26, 100
+"""On each database. With the named points there are 62 kills in the quick run, and 210 in the long one."""
 
-
-def platform_on(home: Home, url: str = "") -> Platform:
-    settings = small_settings({"database.url": url} if url else {})
-    platform = build_platform(home, settings, SimulatedClock(RESOLVES), SeededIds(99))
-    platform.desk.use(small_panel())
-    return platform
+WORKERS = 16
+KILLED_WITHIN_SECONDS = 0.06
+"""About what a resolution takes: a kill comes before, within or after its transaction."""
 
 
-@pytest.fixture(scope="module")
-def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which round 1 has its final scores and is not resolved."""
-    path = tmp_path_factory.mktemp("crash") / "home"
-    home = Home.create(path)
-    play(home, small_settings(), small_panel(), FIRST, DAY_BEFORE, seed=7, members=roster("synthetic", 7))
-    platform = platform_on(home)
-    assert score_round(platform, KEY) == 20
+@dataclass(frozen=True)
+class Copy:
+    """A home of its own for one run, and the address of its database where that is not the home's file."""
+
+    home: Home
+    url: str
+    drop: Callable[[], None] = lambda: None
+
+    def platform(self) -> Platform:
+        return stakers_in(self.home, self.url)
+
+    def end(self) -> None:
+        self.drop()
+        shutil.rmtree(self.home.path)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A home in which a round has its final scores and is not resolved, and as many copies of it as are asked for."""
+
+    home: Home
+    folder: Path
+    databases: PostgresDatabases | None
+    template: str
+
+    def copy(self) -> Copy:
+        """Copy the database and the keys; the files are shared, because a file's name is its hash."""
+        path = self.folder / f"copy-{len(list(self.folder.iterdir()))}-{os.urandom(4).hex()}"
+        path.mkdir()
+        shutil.copy(self.home.path / "home.toml", path / "home.toml")
+        shutil.copytree(self.home.keys, path / "keys")
+        (path / "rounds").symlink_to(self.home.rounds)
+        if self.databases is None:
+            shutil.copy(self.home.database, path / "crowdalpha.db")
+            return Copy(Home.open(path), "")
+        databases, name = self.databases, self.databases.copy(self.template)
+        return Copy(Home.open(path), databases.url(name), lambda: databases.drop(name))
+
+
+@pytest.fixture(params=DATABASES, scope="module")
+def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scored]:
+    folder = tmp_path_factory.mktemp("crash")
+    databases = request.getfixturevalue("postgres_databases") if request.param == "postgres" else None
+    name = databases.migrated() if databases else ""
+    platform = stakers_on(folder / "home", databases.url(name) if databases else "")
+    assert scored_round(platform) == KEY
     platform.store.dispose()
-    return path
+    (folder / "copies").mkdir()
+    yield Scored(platform.home, folder / "copies", databases, name)
+    if databases:
+        databases.drop(name)
 
 
 @pytest.fixture
-def home(scored: Path, tmp_path: Path) -> Home:
-    shutil.copytree(scored, tmp_path / "home")
-    return Home.open(tmp_path / "home")
+def copy(scored: Scored) -> Iterator[Copy]:
+    made = scored.copy()
+    yield made
+    made.end()
 
 
-def resolve_in_child(home: Home, hook: Any) -> int:
-    """Resolve in a forked child with ``hook`` at the fault points; return the signal that ended it, 0 for none."""
+def in_child(work: Callable[[], object]) -> int:
+    """Run ``work`` in a fork and return its process id."""
     child = os.fork()
     if child == 0:
+        code = 1
         try:
-            set_fault_hook(hook)
-            resolve_round(platform_on(home), KEY)
+            work()
+            code = 0
         finally:
-            os._exit(0)
-    return os.WTERMSIG(status) if os.WIFSIGNALED(status := os.waitpid(child, 0)[1]) else 0
+            os._exit(code)
+    return child
 
 
-def effect(home: Home) -> dict[str, Any]:
-    platform = platform_on(home)
+def ended(child: int) -> int:
+    """Wait for a child and return how it ended: 0, a code, or minus the signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def resolve_with(copy: Copy, hook: Callable[[str], None] | None) -> None:
+    set_fault_hook(hook)
+    resolve_round(copy.platform(), KEY)
+
+
+def effect(copy: Copy) -> dict[str, Any]:
+    platform = copy.platform()
     with platform.store.read() as connection:
         record = rounds.round_by_key(connection, KEY)
+        standing = resolutions.resolution_of_round(connection, KEY)
+        models = [frozen.model_id for frozen in stakes.at_risk_of_round(connection, KEY)]
         found = {
-            "resolution": resolutions.resolution_of_round(connection, KEY),
+            "resolution": standing,
+            "bytes": platform.blobs.get(standing.sha256) if standing else b"",
             "lines": resolutions.lines_of_round(connection, KEY),
             "balances": ledger.balances(connection),
             "head": ledger.head(connection),
             "state": None if record is None else record.state,
+            "releases": [stakes.releases_of_model(connection, model) for model in models],
             "problems": ledger.verify(connection),
         }
     platform.store.dispose()
@@ -87,100 +137,67 @@ def effect(home: Home) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(scored: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    path = tmp_path_factory.mktemp("calm") / "home"
-    shutil.copytree(scored, path)
-    platform = platform_on(Home.open(path))
-    resolve_round(platform, KEY)
-    platform.store.dispose()
-    found = effect(Home.open(path))
+def undisturbed(scored: Scored) -> dict[str, Any]:
+    copy = scored.copy()
+    assert ended(in_child(lambda: resolve_with(copy, None))) == 0
+    found = effect(copy)
+    copy.end()
     assert found["resolution"] is not None
     assert found["problems"] == []
     assert sum(found["balances"].values()) == 0
+    assert {release.state for own in found["releases"] for release in own} == {"released"}
     return found
 
 
-def kill_at(point: str) -> Any:
-    def hook(name: str) -> None:
-        if name == point:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return hook
-
-
-def test_killed_at_every_fault_point_and_run_again_it_has_one_effect(home: Home, undisturbed: dict[str, Any]) -> None:
+def test_killed_at_every_fault_point_and_run_again_it_has_one_effect(copy: Copy, undisturbed: dict[str, Any]) -> None:
     for point in FAULT_POINTS:
-        assert resolve_in_child(home, kill_at(point)) == signal.SIGKILL, f"{point} was not reached"
-        assert effect(home)["resolution"] is None, f"killed at {point}, yet something was resolved"
-    assert resolve_in_child(home, None) == 0
-    assert effect(home) == undisturbed
+        assert ended(in_child(lambda at=point: resolve_with(copy, kill_at(at)))) == -signal.SIGKILL, f"{point} was not reached"
+        assert effect(copy)["resolution"] is None, f"killed at {point}, yet something was resolved"
+    assert ended(in_child(lambda: resolve_with(copy, None))) == 0
+    assert effect(copy) == undisturbed
 
 
-def test_killed_at_random_instants_and_run_again_it_has_one_effect(
-    home: Home, undisturbed: dict[str, Any], tmp_path: Path
-) -> None:
-    kill_at_random_instants(home, undisturbed, tmp_path, RANDOM_KILLS, seed=2026)
+def test_killed_at_random_instants_and_run_again_it_has_one_effect(scored: Scored, undisturbed: dict[str, Any]) -> None:
+    kill_at_random_instants(scored, undisturbed, RANDOM_KILLS, seed=2026)
 
 
 @pytest.mark.soak
-def test_killed_at_two_hundred_random_instants_it_has_one_effect(
-    home: Home, undisturbed: dict[str, Any], tmp_path: Path
-) -> None:
-    kill_at_random_instants(home, undisturbed, tmp_path, 200, seed=2027)
+def test_killed_at_two_hundred_random_instants_it_has_one_effect(scored: Scored, undisturbed: dict[str, Any]) -> None:
+    kill_at_random_instants(scored, undisturbed, RANDOM_KILLS_SOAK, seed=2027)
 
 
-def kill_at_random_instants(home: Home, undisturbed: dict[str, Any], folder: Path, kills: int, seed: int) -> None:
-    """Resolve ``kills`` copies of ``home``, each killed once at a random instant and then run to the end."""
+def kill_at_random_instants(scored: Scored, undisturbed: dict[str, Any], kills: int, seed: int) -> None:
+    """Resolve copies until ``kills`` runs were cut short at a random instant, each then run to the end."""
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
     cut_short = 0
-    for number in range(kills):
-        copy = light_copy(home, folder / f"copy-{number}")
-        child = os.fork()
-        if child == 0:
-            try:
-                signal.setitimer(signal.ITIMER_REAL, float(rng.uniform(0.002, 0.04)))
-                signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-                resolve_round(platform_on(copy), KEY)
-            finally:
-                os._exit(0)
-        cut_short += os.WIFSIGNALED(os.waitpid(child, 0)[1])
-        rng.random()  # the child's draw, so that the next copy is killed at another instant
-        assert resolve_in_child(copy, None) == 0
+    while cut_short < kills:
+        copy = scored.copy()
+        seconds = float(rng.uniform(0.001, KILLED_WITHIN_SECONDS))
+
+        def resolve_until_killed(own: Copy = copy, seconds: float = seconds) -> None:
+            platform = own.platform()
+            # From the first statement of the workflow on, not while the platform is put together.
+            signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            resolve_round(platform, KEY)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+        cut_short += ended(in_child(resolve_until_killed)) == -signal.SIGKILL
+        assert ended(in_child(lambda own=copy: resolve_with(own, None))) == 0
         assert effect(copy) == undisturbed
-        shutil.rmtree(copy.path)
-    assert cut_short > 0
+        copy.end()
 
 
-def light_copy(home: Home, path: Path) -> Home:
-    """Copy a home's database and keys; its files are shared, because a file's name is its hash."""
-    path.mkdir()
-    for name in ("home.toml", "crowdalpha.db"):
-        shutil.copy(home.path / name, path / name)
-    shutil.copytree(home.keys, path / "keys")
-    (path / "rounds").symlink_to(home.rounds)
-    return Home.open(path)
-
-
-def test_resolved_twice_it_has_one_effect(home: Home, undisturbed: dict[str, Any]) -> None:
-    platform = platform_on(home)
+def test_resolved_twice_it_has_one_effect(copy: Copy, undisturbed: dict[str, Any]) -> None:
+    platform = copy.platform()
     first = resolve_round(platform, KEY)
     assert resolve_round(platform, KEY) == first
     platform.store.dispose()
-    assert effect(home) == undisturbed
+    assert effect(copy) == undisturbed
 
 
-def test_raced_by_eight_processes_it_has_one_effect(home: Home, undisturbed: dict[str, Any]) -> None:
-    children = []
-    for _ in range(8):
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                resolve_round(platform_on(home), KEY)
-                code = 0
-            finally:
-                os._exit(code)
-        children.append(child)
-    assert [os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in children] == [0] * 8
-    assert effect(home) == undisturbed
+def test_raced_by_sixteen_processes_it_has_one_effect(copy: Copy, undisturbed: dict[str, Any]) -> None:
+    children = [in_child(lambda: resolve_with(copy, None)) for _ in range(WORKERS)]
+    assert [ended(child) for child in children] == [0] * WORKERS
+    assert effect(copy) == undisturbed
