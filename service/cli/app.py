@@ -32,6 +32,7 @@ from service.cli import (
     rounds,
     season,
     stakes,
+    treasury,
 )
 from service.threads import use_one_blas_thread
 
@@ -68,6 +69,7 @@ app.add_typer(accounts.models, name="model")
 app.add_typer(keys.app, name="key")
 app.add_typer(stakes.app, name="stake")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(treasury.app, name="treasury")
 app.add_typer(fund.app, name="fund")
 
 

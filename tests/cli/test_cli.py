@@ -39,6 +39,8 @@ COMMANDS = {
     "round score",
     "round resolve",
     "provider create",
+    "provider deposit",
+    "provider withdraw",
     "model create",
     "model list",
     "key create",
@@ -47,8 +49,16 @@ COMMANDS = {
     "stake show",
     "stake increase",
     "stake decrease",
+    "stake cancel",
+    "stake mode",
+    "stake pool set",
+    "stake pool increase",
+    "stake pool decrease",
+    "stake pool show",
     "ledger show",
     "ledger verify",
+    "treasury deposit",
+    "treasury show",
     "fund list",
     "fund show",
     "fund approve",
@@ -355,6 +365,13 @@ def test_a_provider_can_move_tokens_set_a_mode_and_pool_stakes(crowdalpha: Run, 
         ("quiet_a", "0.5", "18"),
         ("quiet_b", "0.25", "18"),
     ]
+    assert crowdalpha("treasury", "deposit", "20.5", *at)[1] == "The treasury holds 20.5 tokens.\n"
+    assert json.loads(crowdalpha("treasury", "show", "--json", *at)[1]) == {
+        "balance_tokens": "20.5",
+        "credit_tokens": "0",
+        "promised_tokens": "0",
+        "free_tokens": "20.5",
+    }
     assert crowdalpha("stake", "increase", "quiet_a", "1", *at)[0] == 3
     assert crowdalpha("stake", "cancel", "quiet_a", *at)[0] == 3
     assert crowdalpha("stake", "pool", "set", "quiet_one", "quiet_a", *at)[0] == 2
