@@ -34,6 +34,7 @@ from service.cli import (
     rounds,
     season,
     stakes,
+    treasury,
     verify,
     whatif,
 )
@@ -76,6 +77,7 @@ app.add_typer(keys.app, name="key")
 app.add_typer(stakes.app, name="stake")
 whatif.add_to(stakes.app)
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(treasury.app, name="treasury")
 app.add_typer(fund.app, name="fund")
 
 

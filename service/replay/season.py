@@ -3,7 +3,8 @@
 It owns no rule. Rounds open, close, score and resolve because their occurrences fall due under a simulated clock, the very
 occurrences that a scheduler would claim; files come in through the same ``submit`` that every door calls.
 
-1. Accounts and models of the crowd are created, the classic history is published, the timetable is planned.
+1. Accounts and models of the crowd are created, the classic history is published, the timetable is planned, and the treasury
+   is filled for the budgets of all rounds that will open.
 2. The next instant is the earlier of the next due occurrence and the next file on its way.
 3. At an occurrence the runner works off what is due; when a round has opened, the crowd's files for it are put on their way.
 4. At a file, it is submitted for its model, to the round that its sender names.
@@ -26,12 +27,14 @@ from service.progress import Progress
 from service.replay.crowd import Member
 from service.replay.providers.classic import ClassicArchive
 from service.replay.uploads import Upload, classic_uploads, signals_uploads
+from service.settings import load_terms
 from service.store import occurrences, rounds
 from service.store.records import RoundRecord
 from service.workflows.accounts import create_model, create_provider
 from service.workflows.publish import publish
 from service.workflows.publish_classic import resolved_eras, training_table
 from service.workflows.submit import submit
+from service.workflows.treasury import deposit_treasury
 from staking import parse_amount
 
 OWNER = "replay"
@@ -81,6 +84,7 @@ def play_season(
     progress.note(f"Published {published.train + published.validation} classic eras of history.")
     _read_history(crowd)
     due = _due_instants(platform, last)
+    _fill_treasury(platform, last)
     progress.start(len(due), "rounds")
     for instant in due:
         _send_until(crowd, instant)
@@ -113,6 +117,19 @@ def _due_instants(platform: Platform, last: datetime) -> list[datetime]:
     plan_ahead(platform, last)
     with platform.store.read() as connection:
         return sorted({o.due_at for o in occurrences.planned(connection, last)})
+
+
+def _fill_treasury(platform: Platform, last: datetime) -> None:
+    """Deposit what covers the budgets of all rounds of the season, as an operator would who means to hold them."""
+    with platform.store.read() as connection:
+        jobs = [o.job for o in occurrences.planned(connection, last)]
+    atoms = 0
+    for tournament in Tournament:
+        named = getattr(platform.settings.tournaments, tournament.label)
+        budget = load_terms(named.terms, platform.settings.config_dir).payout.budget_atoms
+        atoms += budget * sum(job.startswith(f"open_round:{tournament.label}:") for job in jobs)
+    if atoms:
+        deposit_treasury(platform, atoms)
 
 
 def _answer_new_rounds(crowd: _Crowd) -> list[str]:

@@ -53,6 +53,13 @@ def _refuse_other_words(name: str, words: Sequence[str], known: Sequence[str]) -
             raise InputRejected(Code.SETTING_INVALID, text)
 
 
+def _refuse_no_amount(name: str, text: str) -> None:
+    try:
+        parse_amount(text)
+    except InputRejected as error:
+        raise InputRejected(Code.SETTING_INVALID, f"The setting '{name}' is no amount: {error.message}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
     """Table ``database``."""
@@ -173,12 +180,17 @@ class MetamodelSettings:
             raise InputRejected(
                 Code.SETTING_INVALID, "The setting 'metamodel.ensemble_rounds_max' is below 'metamodel.ensemble_rounds_min'."
             )
-        try:
-            parse_amount(self.stake_min_tokens)
-        except InputRejected as error:
-            raise InputRejected(
-                Code.SETTING_INVALID, f"The setting 'metamodel.stake_min_tokens' is no amount: {error.message}"
-            ) from error
+        _refuse_no_amount("metamodel.stake_min_tokens", self.stake_min_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class TreasurySettings:
+    """Table ``treasury``."""
+
+    credit_tokens: str
+
+    def __post_init__(self) -> None:
+        _refuse_no_amount("treasury.credit_tokens", self.credit_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +310,7 @@ class Settings:
     tournaments: TournamentsSettings
     scoring: ScoringSettings
     metamodel: MetamodelSettings
+    treasury: TreasurySettings
     datasets: DatasetsSettings
     fund: FundSettings
     serve: ServeSettings

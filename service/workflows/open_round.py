@@ -4,7 +4,7 @@
 2. *decide* the universe, the exposures, the sample weights, s₀ of each exchange (the last session that closes before the round
    does) and the resolve session, the latest at which a return of the round ends. Rounds keep the hours of the settings'
    exchange: its s₀ is the round's base session.
-3. *commit* the files, then the round's row with its own copy of the terms.
+3. *commit* the files, then the round's row with its own copy of the terms, if the treasury covers the budget.
 
 Opening a round that stands already for the same s₀ returns the standing one.
 """
@@ -28,6 +28,7 @@ from service.settings import load_schedule, load_terms
 from service.store import audit, rounds
 from service.store.records import RoundRecord
 from service.vendors.files import parquet_bytes
+from service.workflows.treasury import require_budget
 
 WINDOW_MIN = timedelta(hours=1)
 """A provider needs an hour at least; a window is rather extended than cut below it."""
@@ -46,6 +47,8 @@ def open_round(platform: Platform, tournament: Tournament, base_session: date | 
     ------
     Unavailable
         MARKET_COVERAGE when the panel does not hold the last closed session yet.
+    Conflict
+        TREASURY_TOO_LOW when the treasury does not cover the budget beside those of the rounds that are not settled.
     InputRejected
         DATE_INVALID when the clock's s₀ is not ``base_session``; UNIVERSE_TOO_SMALL, CALENDAR_END.
     """
@@ -79,6 +82,7 @@ def open_round(platform: Platform, tournament: Tournament, base_session: date | 
     if live is not None:
         files["live"] = platform.blobs.put(live)
     with platform.store.write() as connection:
+        require_budget(connection, platform.settings, terms)
         number = _next_number(connection, tournament)
         record = RoundRecord(
             key=RoundKey(tournament, number),

@@ -43,6 +43,8 @@ COMMANDS = {
     "verify",
     "leaderboard",
     "provider create",
+    "provider deposit",
+    "provider withdraw",
     "model create",
     "model list",
     "key create",
@@ -62,10 +64,10 @@ COMMANDS = {
     "stake pool show",
     "stake pool increase",
     "stake pool decrease",
-    "provider deposit",
-    "provider withdraw",
     "ledger show",
     "ledger verify",
+    "treasury deposit",
+    "treasury show",
     "fund list",
     "fund show",
     "fund approve",
@@ -375,6 +377,13 @@ def test_a_provider_can_move_tokens_set_a_mode_and_pool_stakes(crowdalpha: Run, 
         ("quiet_a", "0.5", "18"),
         ("quiet_b", "0.25", "18"),
     ]
+    assert crowdalpha("treasury", "deposit", "20.5", *at)[1] == "The treasury holds 20.5 tokens.\n"
+    assert json.loads(crowdalpha("treasury", "show", "--json", *at)[1]) == {
+        "balance_tokens": "20.5",
+        "credit_tokens": "0",
+        "promised_tokens": "0",
+        "free_tokens": "20.5",
+    }
     assert crowdalpha("stake", "increase", "quiet_a", "1", *at)[0] == 3
     assert crowdalpha("stake", "cancel", "quiet_a", *at)[0] == 3
     assert crowdalpha("stake", "pool", "set", "quiet_one", "quiet_a", *at)[0] == 2

@@ -33,6 +33,7 @@ from service.workflows import accounts
 from service.workflows.check import check
 from service.workflows.ingest_map import ingest_ticker_map
 from service.workflows.open_round import open_round
+from tests.builders.treasuries import fill_treasury
 
 SEED = 12
 COUNT, T = 120, 280
@@ -111,6 +112,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     accounts.create_provider(platform, "ada", 10**18)
     accounts.create_model(platform, "ada", "ada_momentum", Tournament.SIGNALS, 0)
     key = accounts.create_key(platform, "ada", ["submit"])[1]
+    fill_treasury(platform)
     open_round(platform, Tournament.SIGNALS)
     yield Made(platform, folder, key)
     platform.store.dispose()

@@ -26,6 +26,7 @@ from service.workflows.accounts import create_key, create_model, create_provider
 from service.workflows.open_round import open_round
 from service.workflows.publish import publish
 from tests.builders.panels import small_panel, view_at
+from tests.builders.treasuries import fill_treasury
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 3
@@ -67,6 +68,7 @@ def platform(market: PointInTimePanel, tmp_path_factory: pytest.TempPathFactory)
     create_model(made, "ada", "ada_momentum", Tournament.SIGNALS)
     create_model(made, "ada", "ada_ridge", Tournament.CLASSIC)
     assert publish(made).train > 0
+    fill_treasury(made)
     for tournament in Tournament:
         open_round(made, tournament)
     yield made

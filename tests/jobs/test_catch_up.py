@@ -16,6 +16,7 @@ from service.jobs.runner import JobEvent, run_due
 from service.store import audit, occurrences, rounds
 from service.workflows.accounts import create_model, create_provider
 from tests.builders.seasons import small_panel, small_settings
+from tests.builders.treasuries import fill_treasury
 
 START = datetime(2021, 1, 4, 12, tzinfo=UTC)
 
@@ -24,6 +25,7 @@ def test_an_absence_of_three_weeks_is_caught_up(tmp_path: Path) -> None:
     clock = SimulatedClock(START)
     platform = build_platform(Home.create(tmp_path / "home"), small_settings(), clock, SeededIds("away"))
     platform.desk.use(small_panel())
+    fill_treasury(platform)
     create_provider(platform, "alice")
     create_model(platform, "alice", "idle_model", Tournament.SIGNALS)
     until = START + timedelta(days=80)

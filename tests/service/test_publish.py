@@ -39,6 +39,7 @@ from signals.classic.series import SERIES
 from signals.parse import CLASSIC_FORMAT
 from signals.submission import judge
 from tests.builders.panels import small_panel
+from tests.builders.treasuries import fill_treasury
 
 SEED = 11
 ROWS = 640
@@ -285,6 +286,7 @@ def test_the_live_file_is_the_open_rounds_table(panel: PointInTimePanel, tmp_pat
     """Days after the opening, with newer prices known: ids and features stay those that files of the round are judged by."""
     friday = next(r for r in range(ROWS - 12, ROWS) if panel.sessions[r].astype(object).weekday() == 4)
     made = house(tmp_path / "home", panel, row=friday)
+    fill_treasury(made)
     for tournament in Tournament:
         open_round(made, tournament)
     made.clock.advance_to(evening(panel, friday + 3))  # type: ignore[attr-defined]
