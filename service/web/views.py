@@ -200,7 +200,20 @@ def _terms(terms: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Stake threshold", "none" if threshold is None else f"{_whole(threshold)} tokens"),
         ("Budget", f"{_whole(payout['budget_atoms'])} tokens"),
         ("Retention", "none" if payout["retention"] == "none" else f"by {write.words(payout['retention'])}"),
+        *_conditions(payout),
     ]
+
+
+def _conditions(payout: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what providers may choose and what keeps a stake out, where the terms have it."""
+    found = [
+        (f"Multiplier of {write.words(kind)}", f"one of {', '.join(_ppb(m) for m in among)}, as the provider chooses")
+        for kind, among in payout.get("choices_ppb", ())
+    ]
+    for name, words in (("churn", "Churn"), ("turnover", "Turnover")):
+        if payout.get(f"{name}_max_ppb"):
+            found.append((f"{words} that keeps a stake out", f"{_ppb(payout[f'{name}_max_ppb'] * 100)} % or more"))
+    return found
 
 
 def _ppb(parts: int) -> str:

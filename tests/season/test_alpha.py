@@ -1,7 +1,8 @@
-"""Goal: a round whose terms name `alpha` publishes it, pays nothing on it, and all else stays as it is without it.
+"""Goal: a round whose terms name `alpha`, `fnc` and `mpc`, without a multiplier, publishes them and pays nothing on them,
+and all else stays as it is without them.
 
-Method: two small seasons that differ in one word of the signals terms. Alpha must be the library's, from what the rounds froze;
-the other scores must agree to 1e-12 and every amount to the atom; a diagnosis must find the same alpha again.
+Method: two small seasons that differ in these words of the terms. Alpha must be the library's, from what the rounds froze; the
+other scores must agree to 1e-12 and every amount to the atom; a diagnosis must find the same alpha and fnc again.
 """
 
 import shutil
@@ -35,7 +36,7 @@ def settings_with_alpha(folder: Path) -> Settings:
     terms = folder / "terms" / "signals-weekly.toml"
     text = terms.read_text()
     assert KINDS in text
-    terms.write_text(text.replace(KINDS, KINDS.replace("]", ', "alpha"]')))
+    terms.write_text(text.replace(KINDS, KINDS.replace("]", ', "alpha", "fnc", "mpc"]')))
     return load_settings(folder).with_overrides({"universe.size": 130, "fund.risk_weeks": 40})
 
 
@@ -90,7 +91,7 @@ def test_nothing_else_changes_neither_scores_nor_amounts(seasons: dict[str, Any]
     assert ours.keys() == theirs.keys()
     assert len(ours) >= 3
     for key, values in theirs.items():
-        assert {k for k in ours[key] if not k.endswith(" alpha")} == values.keys()
+        assert {k for k in ours[key] if k.split()[1] not in {"alpha", "fnc", "mpc"}} == values.keys()
         for name, value in values.items():
             assert ours[key][name] == pytest.approx(value, abs=1e-12), (key, name)
     assert told["stake_flows"] == plain["stake_flows"]
@@ -108,8 +109,10 @@ def test_a_diagnosis_finds_the_same_alpha(seasons: dict[str, Any], tmp_path: Pat
                 labels = get_frame(connection, platform.blobs, record.key).labels
                 lines += [f"{record.base_session},{t},{v!r}" for t, v in zip(labels, values.tolist(), strict=True)]
                 mine = [s for s in scores.scores_of_round(connection, record.key) if s.model_id == model]
-                expected[record.base_session] = {s.kind: s.value for s in mine}["alpha"]
+                expected[record.base_session] = {s.kind: s.value for s in mine if s.kind in {"alpha", "fnc"}}
         path = tmp_path / "own.csv"
         path.write_text("\n".join(lines) + "\n")
         found = diagnose(platform, path, workers=1)
-    assert {e.date: pytest.approx(e.signal.scores["alpha"], abs=1e-10) for e in found.eras} == expected
+    told = {e.date: {kind: e.signal.scores[kind] for kind in ("alpha", "fnc")} for e in found.eras}
+    assert {day: pytest.approx(values, abs=1e-10) for day, values in told.items()} == expected
+    assert all("mpc" not in e.signal.scores for e in found.eras)  # nobody had a stake in a history

@@ -33,7 +33,9 @@ from service.idsource import SeededIds
 from service.settings import load_settings, load_terms
 from service.settings.places import shipped_config
 from service.store import gated, ledger, models, resolutions, rounds, scores, stakes, submissions
+from service.web import views
 from service.workflows import accounts
+from service.workflows.check import check
 from service.workflows.choose import choose
 from service.workflows.close_round import close_round
 from service.workflows.open_round import open_round
@@ -81,6 +83,7 @@ class Stage:
             choose(self.platform, "steady", self.chosen)
         # Its provider's wallet fills it up at every close that it may take part in.
         set_mode(self.platform, "jumpy", "fixed", FIXED)
+        self.told: dict[tuple[int, str], dict[str, Any]] = {}
         self.keys = [self._play(week) for week in range(2)]
         for key in self.keys:
             self._settle(key)
@@ -98,7 +101,9 @@ class Stage:
             own += noise * np.random.default_rng((number, week)).normal(size=len(own))
             values = 0.5 + np.arctan(own[at]) / np.pi
             lines = "".join(f"{label},{value!r}\n" for label, value in zip(frame.labels, values.tolist(), strict=True))
-            assert submit(self.platform, name, f"{header}\n{lines}".encode(), f"{name}.csv").accepted
+            data = f"{header}\n{lines}".encode()
+            self.told[week, name] = check(self.platform, data, model_name=name).figures["eligibility"]
+            assert submit(self.platform, name, data, f"{name}.csv").accepted
         self.clock.advance_to(record.closes_at)
         close_round(self.platform, record.key)
         return record.key
@@ -127,9 +132,22 @@ def test_a_preset_is_a_row_of_the_page_and_runs_from_opening_to_resolution(stage
         _gates_are_the_librarys(stage, key)
         _scores_are_the_librarys(stage, key)
         _payouts_are_those_of_the_formula(stage, key)
+    _the_page_of_a_round_tells_its_conditions(stage)
     with stage.platform.store.read() as connection:
         assert ledger.verify(connection) == []
         assert sum(ledger.balances(connection).values()) == 0
+
+
+def _the_page_of_a_round_tells_its_conditions(stage: Stage) -> None:
+    payout = stage.terms.payout
+    page = views.round_page(stage.keys[0], queries.round_detail(stage.platform, stage.keys[0]))
+    told = {name: text for group in page["groups"] if group["title"] == "Terms" for name, text in group["facts"]}
+    assert (told["Stake threshold"] == "none") == (payout.stake_threshold_atoms is None)
+    assert ("Churn that keeps a stake out" in told) == bool(payout.churn_max_ppb)
+    if payout.turnover_max_ppb:
+        assert told["Turnover that keeps a stake out"] == f"{payout.turnover_max_ppb // 10**7} % or more"
+    if payout.choices_ppb:
+        assert told["Multiplier of mmc"] == "one of 0, 0.5, 1, 2, as the provider chooses"
 
 
 def _gates_are_the_librarys(stage: Stage, key: RoundKey) -> None:
@@ -152,7 +170,15 @@ def _gates_are_the_librarys(stage: Stage, key: RoundKey) -> None:
     free = {"steady", "drifting", "jumpy"} - barred.keys()
     # Under a clip of 100 % the first round holds the whole stake, and nothing is left for the second.
     assert frozen == (free - before if payout.clip_ppb == PPB and key.number == 2 else free)
+    told = {name: figures for (week, name), figures in stage.told.items() if week == key.number - 1}
+    assert {told[name]["gate"] for name in frozen} <= {None}
+    if any(bounds.values()):
+        foretold = {name: told[name]["gate"] for name in STAKES if told[name]["gate"] is not None}
+        unstaked = {"unstaked": foretold["unstaked"]} if "unstaked" in foretold else {}
+        assert foretold == {name: code for name, code in expected.items() if code != Code.GATE_STAKE} | unstaked
     if any(bounds.values()) and key.number == 2:
+        for name in STAKES:
+            assert (told[name]["churn"], told[name]["turnover"]) == pytest.approx(_library_moves(stage, name), abs=1e-12)
         assert "steady" in frozen
         assert barred["jumpy"] == Code.GATE_CHURN
     with stage.platform.store.read() as connection:
