@@ -20,7 +20,7 @@ from crowdalpha.ids import RoundKey
 from crowdalpha.terms import ATOMS_PER_TOKEN, PayoutTerms
 from service.context import Platform
 from service.frames import RoundFrame, get_frame
-from service.store import rounds, submissions
+from service.store import rounds, stakes, submissions
 from service.store.records import GatedRecord, RoundRecord, SubmissionRecord
 from service.workflows.retentions import ValuesOf
 from service.workflows.stakes import candidates
@@ -117,11 +117,14 @@ def barred_models(
     model_ids: Sequence[str],
     values_of: ValuesOf,
 ) -> dict[str, Gate]:
-    """Return whom a gate on churn or turnover keeps out; it asks nobody for a stake, which the close may still top up."""
+    """Return whom a gate on churn or turnover keeps out, of those that have a stake or may get one at this close."""
     if not compares(payout):
         return {}
-    moved = largest_moves(platform, connection, record, frame, model_ids, values_of)
-    gates = {m: gate_of(moved.get(m), payout) for m in model_ids}
+    pooled = {m for pool in stakes.pools(connection) for m in pool.weights_ppb}
+    standing = candidates(connection, model_ids)
+    staked = [m for m, one in standing.items() if one.own_atoms or one.fixed_atoms is not None or m in pooled]
+    moved = largest_moves(platform, connection, record, frame, staked, values_of)
+    gates = {m: gate_of(moved.get(m), payout) for m in staked}
     return {m: gate for m, gate in gates.items() if gate is not None}
 
 
