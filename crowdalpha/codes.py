@@ -76,6 +76,13 @@ class Code(StrEnum):
     LEDGER_BROKEN = "ledger_broken", "The ledger's hash chain or balances do not agree with its entries."
     PAYOUT_INPUT = "payout_input", "A payout was asked for with a score missing, or with a number out of its range."
     TRANSFER_EXISTS = "transfer_exists", "A transfer of that id was posted before with other entries."
+    TRANSFER_UNKNOWN = "transfer_unknown", "There is no such transfer."
+    CORRECTION_INVALID = "correction_invalid", "A correction lacks a reason or a name, or moves nothing that can be moved."
+    CORRECTION_UNKNOWN = "correction_unknown", "There is no such correction."
+    CORRECTION_STATE = "correction_state", "The correction was posted or withdrawn before."
+    CORRECTION_EXISTS = "correction_exists", "The whole of the transfer is, or is to be, reversed by another correction."
+    SECOND_APPROVER = "second_approver", "Who proposed a correction cannot approve it."
+    HEAD_BROKEN = "head_broken", "The file of a kept head of the ledger cannot be used."
     TERMS_INVALID = "terms_invalid", "The payout terms contradict themselves or name an unknown score."
     ALREADY_RESOLVED = "already_resolved", "The round was resolved before with other inputs."
     # Market data

@@ -107,6 +107,13 @@ def settle_fund(platform: Platform, payload: Payload) -> object:
     return settled
 
 
+def keep_head(platform: Platform, payload: Payload) -> object:
+    """Keep the ledger's head of the payload's session outside the database."""
+    from service.workflows.keep_head import keep_head as workflow
+
+    return workflow(platform, date.fromisoformat(payload["session"]))
+
+
 JOBS: dict[str, Job] = {
     "open_round": open_round,
     "close_round": close_round,
@@ -114,6 +121,7 @@ JOBS: dict[str, Job] = {
     "resolve_round": resolve_round,
     "rebalance": rebalance,
     "settle_fund": settle_fund,
+    "keep_head": keep_head,
 }
 
 

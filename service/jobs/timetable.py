@@ -15,7 +15,8 @@ For each week, with s₀ the last session of the ISO week:
 Each round is a chain, and so is the fund: the steps of a chain run in order, each after the one before it is done, and a step
 that fails holds up its own chain and no other.
 
-For each session of any exchange, ``settle_fund`` marks the book to that session's close.
+For each session of any exchange, ``settle_fund`` marks the book to that session's close, and ``keep_head`` after it keeps the
+ledger's head outside the database, in a chain of its own.
 
 Rounds open and close by the hours of one exchange, so a week has one round however many exchanges there are. What has to wait
 for prices waits for those of all of them.
@@ -42,11 +43,13 @@ PRIORITY = {
     "open_round": 30,
     "close_round": 40,
     "rebalance": 50,
+    "keep_head": 60,
 }
-"""Order among steps that fall due together: what is known is booked first, the fund decides last."""
+"""Order among steps that fall due together: what is known is booked first, the fund decides last, then the head is kept."""
 
 
 FUND_CHAIN = "fund"
+HEADS_CHAIN = "heads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +138,9 @@ def _settlements(calendar: SessionCalendar, first: datetime, last: datetime, aft
     since = max(calendar.first_date, (first - after).date())
     for session in calendar.sessions_between(since, last.date()):
         payload = {"session": session.isoformat()}
-        yield PlannedOccurrence(
-            "settle_fund:fund", calendar.close_at(session) + after, payload, PRIORITY["settle_fund"], FUND_CHAIN
-        )
+        due_at = calendar.close_at(session) + after
+        yield PlannedOccurrence("settle_fund:fund", due_at, payload, PRIORITY["settle_fund"], FUND_CHAIN)
+        yield PlannedOccurrence("keep_head:ledger", due_at, payload, PRIORITY["keep_head"], HEADS_CHAIN)
 
 
 def _week(
