@@ -114,6 +114,13 @@ def settle_fund(platform: Platform, payload: Payload) -> object:
     return settled
 
 
+def keep_head(platform: Platform, payload: Payload) -> object:
+    """Keep the ledger's head of the payload's session outside the database."""
+    from service.workflows.keep_head import keep_head as workflow
+
+    return workflow(platform, date.fromisoformat(payload["session"]))
+
+
 def publish_bundles(platform: Platform, payload: Payload) -> object:
     """Publish the bundles of settled rounds that are due."""
     from service.workflows.publish_bundle import publish_bundles as workflow
@@ -129,6 +136,7 @@ JOBS: dict[str, Job] = {
     "resolve_round": resolve_round,
     "rebalance": rebalance,
     "settle_fund": settle_fund,
+    "keep_head": keep_head,
     "publish_bundles": publish_bundles,
 }
 
