@@ -7,6 +7,7 @@
     data/            market data
     rounds/          content-addressed files of the rounds
     reports/         summaries and tear sheets
+    heads/           daily heads of the ledger, from the first session on
     keys/            private keys, mode 0700
     home.lock        held by a process that needs the home for itself
 

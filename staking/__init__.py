@@ -13,6 +13,7 @@ from staking.accounts import (
     stake_account,
 )
 from staking.amount import ATOMS_MAX, format_amount, parse_amount
+from staking.corrections import correction, moves, reversal
 from staking.ledger import (
     GENESIS_HASH,
     KIND_FLOWS,
@@ -80,9 +81,11 @@ __all__ = [
     "changed_balances",
     "check_weights",
     "close_stakes",
+    "correction",
     "deposit",
     "format_amount",
     "layout",
+    "moves",
     "parse_amount",
     "payout",
     "payouts",
@@ -94,6 +97,7 @@ __all__ = [
     "reserve",
     "reserve_account",
     "resolve",
+    "reversal",
     "reweight",
     "seal",
     "shared_burn",

@@ -69,6 +69,7 @@ def transfer_rows(platform: Platform, last: int) -> list[dict[str, Any]]:
     return [
         {
             "sequence": record.sequence,
+            "id": record.transfer.id,
             "at": record.transfer.at,
             "kind": record.transfer.kind,
             "reference": record.transfer.reference,
@@ -80,13 +81,36 @@ def transfer_rows(platform: Platform, last: int) -> list[dict[str, Any]]:
 
 
 def ledger_state(platform: Platform) -> dict[str, Any]:
-    """Return how many transfers there are, the hash of the last, and every problem that a full check finds."""
+    """Return how many transfers there are, the hash of the last, and every problem of a full check, kept heads included."""
     from service.store import ledger
+    from service.workflows.keep_head import head_problems
 
     with platform.store.read() as connection:
         head = ledger.head(connection)
-        problems = ledger.verify(connection)
+        problems = ledger.verify(connection) + head_problems(platform, connection)
     return {"transfers": head.sequence, "head": head.hash, "problems": problems}
+
+
+def correction_rows(platform: Platform) -> list[dict[str, Any]]:
+    """Return one row a correction, the oldest first: what, why, by whom, and how it stands."""
+    from service.store import corrections
+    from staking import format_amount
+
+    with platform.store.read() as connection:
+        names = _owner_names(connection)
+        records = corrections.list_corrections(connection)
+    return [
+        {
+            "id": record.id,
+            "corrects": record.transfer_id,
+            "state": record.state,
+            "reason": record.reason,
+            "entries": ", ".join(f"{_readable(account, names)} {format_amount(atoms)}" for account, atoms in record.entries),
+            "proposed_by": record.proposed_by,
+            "approved_by": record.approved_by,
+        }
+        for record in records
+    ]
 
 
 def _owner_names(connection: Any) -> dict[str, str]:

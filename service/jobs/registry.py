@@ -122,6 +122,13 @@ def publish_bundles(platform: Platform, payload: Payload) -> object:
     return workflow(platform)
 
 
+def keep_head(platform: Platform, payload: Payload) -> object:
+    """Keep the ledger's head of the payload's session outside the database."""
+    from service.workflows.keep_head import keep_head as workflow
+
+    return workflow(platform, date.fromisoformat(payload["session"]))
+
+
 JOBS: dict[str, Job] = {
     "open_round": open_round,
     "close_round": close_round,
@@ -130,6 +137,7 @@ JOBS: dict[str, Job] = {
     "rebalance": rebalance,
     "settle_fund": settle_fund,
     "publish_bundles": publish_bundles,
+    "keep_head": keep_head,
 }
 
 

@@ -15,8 +15,9 @@ For each week, with s₀ the last session of the ISO week:
 Each round is a chain, and so is the fund: the steps of a chain run in order, each after the one before it is done, and a step
 that fails holds up its own chain and no other.
 
-For each session of any exchange, ``settle_fund`` marks the book to that session's close, and ``publish_bundles`` publishes what
-proves the rounds that were settled. The latter is a chain of its own: nothing waits for it.
+For each session of any exchange, ``settle_fund`` marks the book to that session's close, ``publish_bundles`` publishes what
+proves the rounds that were settled, and ``keep_head`` keeps the ledger's head outside the database. The last two are chains of
+their own: nothing waits for them.
 
 Rounds open and close by the hours of one exchange, so a week has one round however many exchanges there are. What has to wait
 for prices waits for those of all of them.
@@ -44,12 +45,14 @@ PRIORITY = {
     "close_round": 40,
     "rebalance": 50,
     "publish_bundles": 60,
+    "keep_head": 70,
 }
-"""Order among steps that fall due together: what is known is booked first, the fund decides last."""
+"""Order among steps that fall due together: what is known is booked first, the fund decides last, then the head is kept."""
 
 
 FUND_CHAIN = "fund"
 BUNDLES_CHAIN = "bundles"
+HEADS_CHAIN = "heads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,7 @@ def _settlements(calendar: SessionCalendar, first: datetime, last: datetime, aft
         due_at = calendar.close_at(session) + after
         yield PlannedOccurrence("settle_fund:fund", due_at, payload, PRIORITY["settle_fund"], FUND_CHAIN)
         yield PlannedOccurrence("publish_bundles:all", due_at, payload, PRIORITY["publish_bundles"], BUNDLES_CHAIN)
+        yield PlannedOccurrence("keep_head:ledger", due_at, payload, PRIORITY["keep_head"], HEADS_CHAIN)
 
 
 def _week(

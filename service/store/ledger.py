@@ -124,6 +124,19 @@ def transfer_by_id(connection: Connection, transfer_id: str) -> LedgerRecord | N
     return found[0] if found else None
 
 
+def transfer_by_sequence(connection: Connection, sequence: int) -> LedgerRecord | None:
+    """Return the sealed transfer at that place of the chain, or None."""
+    rows = connection.execute(select(transfers).where(transfers.c.sequence == sequence)).all()
+    found = _with_entries(connection, rows)
+    return found[0] if found else None
+
+
+def hashes_of(connection: Connection, sequences: Iterable[int]) -> dict[int, str]:
+    """Return the hashes of the transfers at those places of the chain, without those that are not there."""
+    statement = select(transfers.c.sequence, transfers.c.hash).where(among(transfers.c.sequence))
+    return {row.sequence: row.hash for row in rows_among(connection, statement, sorted(set(sequences)))}
+
+
 def verify(connection: Connection) -> list[str]:
     """Recompute the chain, the sums and the balances from the rows; an empty list means that the ledger is whole."""
     try:

@@ -172,6 +172,24 @@ class GatedRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectionRecord:
+    """A correction of a transfer: ``proposed``, then ``posted`` by another name, or ``withdrawn``.
+
+    ``entries`` are (account, atoms), by account.
+    """
+
+    id: str
+    transfer_id: str
+    reason: str
+    entries: tuple[tuple[str, int], ...]
+    proposed_by: str
+    proposed_at: datetime
+    approved_by: str | None = None
+    approved_at: datetime | None = None
+    state: str = "proposed"
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerHead:
     """The end of the ledger's chain: how many transfers there are, and the hash of the last."""
 

@@ -66,6 +66,11 @@ COMMANDS = {
     "stake pool decrease",
     "ledger show",
     "ledger verify",
+    "ledger heads",
+    "ledger correct",
+    "ledger approve",
+    "ledger withdraw-correction",
+    "ledger corrections",
     "treasury deposit",
     "treasury show",
     "fund list",
@@ -384,6 +389,24 @@ def test_a_provider_can_move_tokens_set_a_mode_and_pool_stakes(crowdalpha: Run, 
         "promised_tokens": "0",
         "free_tokens": "20.5",
     }
+    code, out, _ = crowdalpha("ledger", "correct", "4", "--reason", "a slip", "--by", "ann", "--json", *at)
+    assert code == 0
+    first = json.loads(out)["id"]
+    assert crowdalpha("ledger", "approve", first, "--by", "ann", *at)[0] == 3
+    assert crowdalpha("ledger", "withdraw-correction", first, "--by", "ann", *at)[0] == 0
+    move = ("--move", "treasury provider:quiet_one 0.25")
+    second = json.loads(crowdalpha("ledger", "correct", "1", "--reason", "a gift", "--by", "ann", *move, "--json", *at)[1])[
+        "id"
+    ]
+    assert "is posted as transfer" in crowdalpha("ledger", "approve", second, "--by", "ben", *at)[1]
+    listed = json.loads(crowdalpha("ledger", "corrections", "--json", *at)[1])
+    assert {(row["state"], row["reason"], row["approved_by"]) for row in listed} == {
+        ("withdrawn", "a slip", None),
+        ("posted", "a gift", "ben"),
+    }
+    assert next(row for row in listed if row["id"] == second)["entries"] == "provider:quiet_one 0.25, treasury -0.25"
+    assert crowdalpha("ledger", "correct", "1", "--reason", "x", "--by", "ann", "--move", "treasury 5", *at)[0] == 2
+    assert json.loads(crowdalpha("ledger", "heads", "--json", *at)[1]) == []
     assert crowdalpha("stake", "increase", "quiet_a", "1", *at)[0] == 3
     assert crowdalpha("stake", "cancel", "quiet_a", *at)[0] == 3
     assert crowdalpha("stake", "pool", "set", "quiet_one", "quiet_a", *at)[0] == 2

@@ -75,6 +75,16 @@ def test_settlements_are_one_a_session() -> None:
     assert [p.payload["session"] for p in planned] == expected
 
 
+def test_a_head_is_kept_after_each_settlement_and_whatever_else_falls_due_with_it() -> None:
+    planned = plan("2016-01-01", "2017-01-01")
+    heads, settled = of(planned, "keep_head"), of(planned, "settle_fund")
+    assert [(p.payload, p.due_at) for p in heads] == [(p.payload, p.due_at) for p in settled]
+    assert {p.chain for p in heads} == {"heads"}
+    for head in heads:
+        together = [p for p in planned if p.due_at == head.due_at]
+        assert together[-1] == head
+
+
 def test_no_two_occurrences_share_job_and_instant() -> None:
     daily = hours(score_days=tuple(range(1, 21)))
     planned = plan("2014-01-01", "2017-01-01", {Tournament.CLASSIC: daily, Tournament.SIGNALS: daily})

@@ -7,10 +7,12 @@ import pytest
 
 from crowdalpha.ids import RoundState, Tournament
 from crowdalpha.terms import RoundTerms
+from service.heads import head_paths, misfits, read_head
 from service.home import Home
 from service.replay.report import Summary
 from service.store import fund, ledger, rounds, scores, submissions
 from service.store.engine import Store
+from staking import GENESIS_HASH
 from tests.builders.seasons import play_small
 
 
@@ -37,6 +39,18 @@ def test_the_ledger_sums_to_zero_and_its_chain_holds(store: Store) -> None:
     with store.read() as connection:
         assert sum(ledger.balances(connection).values()) == 0
         assert ledger.verify(connection) == []
+
+
+def test_every_session_left_a_head_that_the_ledger_bears_out(season: tuple[Home, Summary], store: Store) -> None:
+    home = season[0]
+    heads = [read_head(path) for path in head_paths(home.path)]
+    with store.read() as connection:
+        days = [day.session.isoformat() for day in fund.fund_days(connection)]
+        hashes = {0: GENESIS_HASH} | ledger.hashes_of(connection, [head.sequence for head in heads])
+    assert set(days) <= {head.date for head in heads}
+    assert [head.sequence for head in heads] == sorted(head.sequence for head in heads)
+    assert heads[0].sequence < heads[-1].sequence
+    assert misfits(heads, hashes, (home.keys / "receipt.pub").read_text().strip()) == []
 
 
 def test_pending_rounds_hold_exactly_what_they_reserved(store: Store) -> None:

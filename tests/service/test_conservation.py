@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from crowdalpha.errors import CrowdalphaError
+from crowdalpha.errors import Conflict, CrowdalphaError
 from crowdalpha.ids import Tournament
 from crowdalpha.terms import PPB, PayoutTerms
 from service.context import Platform
@@ -23,6 +23,7 @@ from service.store import ledger, stakes
 from service.store.engine import Store
 from service.workflows import accounts, pools
 from service.workflows import stakes as workflow
+from service.workflows.correct_ledger import approve, propose
 from tests.builders.money import payout_terms
 from tests.builders.reference import Reference, earnings
 from tests.builders.stakers import close, inside, rolled_back, round_key, settle_round, stakers_on
@@ -136,6 +137,20 @@ class Life:
         amount = self.amount(self.reference.atoms[f"pool:{key}"] + sum(map(self.reference.own, models)))
         self.attempt(self.reference.decrease_pool(key, amount), pools.decrease_pool, name, amount)
 
+    def correct(self) -> None:
+        last = ledger.head(self.connection).sequence
+        if not last:
+            return
+        people = [f"provider:{key}" for key in self.providers.values()]
+        staked = [f"stake:{key}" for key in self.models.values()]
+        giver, taker = self.rng.sample([*people, *staked, "burned", "treasury", "external"], 2)
+        amount = self.amount(max(self.reference.atoms[giver], 0)) or 1
+        try:
+            proposal = propose(self.platform, str(self.rng.randint(1, last)), "drawn", "ann", [(giver, taker, amount)])
+        except Conflict:
+            return  # by chance the whole of a transfer once more
+        self.attempt(self.reference.move(giver, taker, amount), approve, proposal.id, "ben")
+
     def close(self) -> None:
         if len(self.reference.frozen) == OPEN_MAX:
             return self.resolve()
@@ -190,6 +205,7 @@ WEIGHTS = {
     "close": 6,
     "resolve": 4,
     "void": 1,
+    "correct": 1,
 }
 """Acts, and how often each is drawn."""
 

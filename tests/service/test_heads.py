@@ -1,0 +1,96 @@
+"""A ledger that was rewritten or cut is found by the heads that were kept outside it, on both databases.
+
+Tampering is done past the triggers, and thoroughly: every seal behind the change is computed anew, balances and head too.
+"""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected
+from service.context import Platform
+from service.heads import read_head
+from service.store import ledger
+from service.store.engine import Store
+from service.workflows import accounts
+from service.workflows.keep_head import head_problems, keep_head, kept_heads
+from staking import GENESIS_HASH, LedgerEntry, Transfer
+from tests.builders.stakers import stakers_on
+
+DAYS = [date(2016, 1, day) for day in (4, 5, 6)]
+
+
+@pytest.fixture
+def platform(store: Store, tmp_path: Path) -> Platform:
+    """A platform on which three days brought a deposit each, before and after the heads of the days."""
+    made = stakers_on(tmp_path / "home", store.url)
+    keep_head(made, DAYS[0])
+    accounts.create_provider(made, "ada", 10**18)
+    for day in DAYS[1:]:
+        accounts.deposit_tokens(made, "ada", day.day)
+        keep_head(made, day)
+    return made
+
+
+def problems(platform: Platform) -> list[str]:
+    with platform.store.read() as connection:
+        return head_problems(platform, connection)
+
+
+def test_a_head_is_kept_each_day_and_never_replaced(platform: Platform) -> None:
+    heads, broken = kept_heads(platform)
+    assert broken == []
+    assert [(head.date, head.sequence) for head in heads] == [("2016-01-04", 0), ("2016-01-05", 2), ("2016-01-06", 3)]
+    assert heads[0].hash == GENESIS_HASH
+    with platform.store.read() as connection:
+        assert heads[2].hash == ledger.head(connection).hash
+    accounts.deposit_tokens(platform, "ada", 1)
+    path = platform.home.path / "heads" / "2016-01-06.json"
+    before = path.read_bytes()
+    assert keep_head(platform, DAYS[2]) == heads[2]
+    assert path.read_bytes() == before
+    assert problems(platform) == []
+
+
+def _rewritten(platform: Platform, upto: int) -> None:
+    """Replace the ledger by another whole one with ``upto`` transfers, whose first deposit is larger."""
+    with platform.store.read() as connection:
+        old = [record.transfer for record in ledger.history(connection)][::-1]
+    with platform.store.write() as connection:
+        for table in ("entries", "transfers"):
+            if platform.store.dialect == "postgresql":
+                connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER ALL"))
+            else:
+                connection.execute(text(f"DROP TRIGGER {table}_no_delete"))
+        for table in ("entries", "transfers", "balances", "ledger_head"):
+            connection.execute(text(f"DELETE FROM {table}"))
+        first = old[0]
+        larger = tuple(LedgerEntry(e.account, e.amount_atoms * 2) for e in first.entries)
+        ledger.post(connection, [Transfer(first.id, first.kind, first.at, larger, first.reference), *old[1:]][:upto])
+        assert ledger.verify(connection) == []
+
+
+@pytest.mark.parametrize("upto", [1, 3])
+def test_a_ledger_that_was_rewritten_or_cut_and_sealed_anew_is_found(platform: Platform, upto: int) -> None:
+    _rewritten(platform, upto)
+    found = problems(platform)
+    assert len(found) == 2
+    assert all(("cut" if upto == 1 else "rewritten") in line for line in found)
+
+
+def test_a_head_that_was_forged_or_spoilt_is_found(platform: Platform) -> None:
+    folder = platform.home.path / "heads"
+    good = (folder / "2016-01-05.json").read_text()
+    with platform.store.read() as connection:
+        other = ledger.hashes_of(connection, [1])[1]
+    (folder / "2016-01-05.json").write_text(good.replace(read_head(folder / "2016-01-05.json").hash, other))
+    assert problems(platform) == ["The head of 2016-01-05 does not bear the platform's signature."]
+    for spoilt in ("", "[]", good.replace('"sequence":2', '"sequence":"2"'), good.replace("2016-01-05", "2016-01-07")):
+        (folder / "2016-01-05.json").write_text(spoilt)
+        assert len(problems(platform)) == 1
+        with pytest.raises(InputRejected) as caught:
+            read_head(folder / "2016-01-05.json")
+        assert caught.value.code is Code.HEAD_BROKEN
