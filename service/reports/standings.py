@@ -1,6 +1,6 @@
 """Leaderboards by reputation, by return on stake and by season: rows in, JSON-ready lines out.
 
-The rules are those of :mod:`staking.standing`; here it is decided which rounds and lines they are applied to. ``paid`` is the
+The rules are those of :mod:`service.reports.ranking`; here it is decided which rounds and lines they are applied to. ``paid`` is the
 kind that a round's own terms pay on: the sum of multiplier times score, before factor, clip and retention.
 """
 
@@ -17,9 +17,9 @@ from crowdalpha.errors import InputRejected
 from crowdalpha.ids import RoundState, Tournament
 from crowdalpha.terms import PAYING_KINDS, PPB, RoundTerms
 from service.context import Platform
+from service.reports.ranking import YEAR_DAYS, SettledLine, provider_reputations, reputations, returns_on_stake, season
 from service.store import models, providers, resolutions, rounds, scores, stakes
 from service.store.records import RoundRecord
-from staking.standing import YEAR_DAYS, SettledLine, provider_reputations, reputations, returns_on_stake, season
 
 PAID = "paid"
 RETURN = "return"

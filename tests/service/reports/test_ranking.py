@@ -7,7 +7,7 @@ from fractions import Fraction
 import pandas as pd
 import pytest
 
-from staking.standing import (
+from service.reports.ranking import (
     ROUNDS_MIN,
     SettledLine,
     provider_reputations,
