@@ -68,6 +68,12 @@ def at_risk_of_round(connection: Connection, key: RoundKey) -> list[AtRiskRecord
     return sorted((_record(row, key) for row in rows), key=lambda record: record.model_id)
 
 
+def paid_to_wallet(connection: Connection, key: RoundKey) -> list[str]:
+    """Return the models whose payouts of the round go to the wallets of their providers, as the close froze it."""
+    rows = connection.execute(select(at_risk.c.model_id).where(of_round(at_risk, key) & at_risk.c.pays_wallet.is_(True)))
+    return sorted(row.model_id for row in rows)
+
+
 def open_reservations(connection: Connection, model_ids: Collection[str]) -> list[AtRiskRecord]:
     """Return what rounds that are neither resolved nor void hold of models, by round and model id."""
     found = [_record(row) for row in rows_among(connection, _OPEN_RESERVATIONS, sorted(model_ids))]

@@ -60,8 +60,7 @@ def _lines(connection: Connection, key: RoundKey) -> tuple[tuple[StakeLine, ...]
         raise Conflict(Code.ROUND_NOT_DUE, f"Round {key} has no final scores yet.")
     if known.unscored:
         raise Conflict(Code.ROUND_NOT_DUE, f"Round {key} has no final scores of {len(known.unscored)} models yet.")
-    at_risk = stakes.at_risk_of_round(connection, key)
-    return known.lines, models.owners_of(connection, [a.model_id for a in at_risk if a.pays_wallet])
+    return known.lines, models.owners_of(connection, stakes.paid_to_wallet(connection, key))
 
 
 def _commit(

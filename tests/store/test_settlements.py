@@ -29,7 +29,7 @@ def _score(key, model, kind="corr", ppb=10_000_000, *, day=20, final=False):
 
 
 def test_at_risk_is_frozen_once(stage):
-    store, alpha, beta, (first, second, _) = stage
+    store, alpha, beta, (first, second, third) = stage
     frozen = [AtRiskRecord(first, m.id, 5 * TOKEN, 4 * TOKEN, TOKEN) for m in (beta, alpha)]
     with store.write() as connection:
         stakes.add_at_risk(connection, frozen)
@@ -37,6 +37,10 @@ def test_at_risk_is_frozen_once(stage):
         stakes.add_at_risk(connection, [AtRiskRecord(second, alpha.id, 0, 0, 0)])
         assert stakes.at_risk_of_round(connection, first) == frozen[::-1]
         assert [r.round for r in stakes.open_reservations(connection, [alpha.id])] == [first, second]
+        assert stakes.paid_to_wallet(connection, first) == []
+        stakes.add_at_risk(connection, [AtRiskRecord(third, beta.id, 5, 4, 3, pays_wallet=True)])
+        stakes.add_at_risk(connection, [AtRiskRecord(third, alpha.id, 5, 4, 3)])
+        assert stakes.paid_to_wallet(connection, third) == [beta.id]
     with pytest.raises(IntegrityError), store.write() as connection:
         stakes.add_at_risk(connection, frozen[:1])
 
