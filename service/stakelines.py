@@ -35,10 +35,7 @@ class StakeLines:
 def stake_lines(connection: Connection, key: RoundKey) -> StakeLines:
     """Return the stakes of round ``key`` with its last scores, retentions and what the close froze."""
     kept = {r.model_id: r.retention_ppb for r in scores.retentions_of_round(connection, key)}
-    by_model: dict[str, dict[str, int]] = {}
-    found = scores.scores_of_round(connection, key)
-    for score in found:
-        by_model.setdefault(score.model_id, {})[score.kind] = score.score_ppb
+    by_model, day, final = scores.scores_by_model(connection, key)
     at_risk = stakes.at_risk_of_round(connection, key)
     lines = tuple(
         StakeLine(
@@ -48,4 +45,4 @@ def stake_lines(connection: Connection, key: RoundKey) -> StakeLines:
         if a.model_id in by_model
     )
     unscored = tuple(a.model_id for a in at_risk if a.model_id not in by_model)
-    return StakeLines(lines, unscored, max((s.day for s in found), default=0), all(s.final for s in found) and bool(found))
+    return StakeLines(lines, unscored, day, final)

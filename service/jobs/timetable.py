@@ -15,9 +15,9 @@ For each week, with s₀ the last session of the ISO week:
 Each round is a chain, and so is the fund: the steps of a chain run in order, each after the one before it is done, and a step
 that fails holds up its own chain and no other.
 
-For each session of any exchange, ``settle_fund`` marks the book to that session's close; after it ``keep_head`` keeps the ledger's
-head outside the database and ``publish_bundles`` publishes what proves the rounds that were settled, each in a chain of its own:
-nothing waits for them.
+For each session of any exchange, ``settle_fund`` marks the book to that session's close; after it ``keep_head`` keeps the
+ledger's head outside the database and ``publish_bundles`` publishes what proves the rounds that were settled, each in a chain
+of its own: nothing waits for them.
 
 Rounds open and close by the hours of one exchange, so a week has one round however many exchanges there are. What has to wait
 for prices waits for those of all of them.

@@ -1,7 +1,7 @@
 """Leaderboards by reputation, by return on stake and by season: rows in, JSON-ready lines out.
 
-The rules are those of :mod:`service.reports.ranking`; here it is decided which rounds and lines they are applied to. ``paid`` is the
-kind that a round's own terms pay on: the sum of multiplier times score, before factor, clip and retention.
+The rules are those of :mod:`service.reports.ranking`; here it is decided which rounds and lines they are applied to.
+``paid`` is the kind that a round's own terms pay on: the sum of multiplier times score, before factor, clip and retention.
 """
 
 from collections.abc import Sequence

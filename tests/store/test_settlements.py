@@ -159,3 +159,13 @@ def test_a_leaderboard_without_models_is_empty(store):
     with store.read() as connection:
         assert scores.leaderboard(connection, Tournament.SIGNALS) == []
         assert scores.scores_of_round(connection, RoundKey(Tournament.SIGNALS, 1)) == []
+
+
+def test_the_integer_scores_of_a_round_by_model(stage):
+    store, alpha, beta, (first, second, _) = stage
+    with store.write() as connection:
+        assert scores.scores_by_model(connection, first) == ({}, 0, False)
+        scores.put_scores(connection, [_score(first, alpha, ppb=7, day=3), _score(first, beta, "mmc", -5, day=2)])
+        scores.put_scores(connection, [_score(second, alpha, ppb=1, final=True)])
+        assert scores.scores_by_model(connection, first) == ({alpha.id: {"corr": 7}, beta.id: {"mmc": -5}}, 3, False)
+        assert scores.scores_by_model(connection, second) == ({alpha.id: {"corr": 1}}, 20, True)
