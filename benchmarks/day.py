@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from benchmarks.harness import SEED, contend, duration, repeat, show, table
+from benchmarks.harness import SCRATCH, SEED, contend, duration, repeat, show, table
 
 MODELS, ROUNDS, DISTINCT, ASSETS, NEUTRALIZERS, SECTORS = 15_000, 64, 8, 7_500, 70, 11
 THREADS = 2
@@ -139,7 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--models", type=int, default=MODELS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args(arguments)
-    with TemporaryDirectory(dir=".") as folder:
+    SCRATCH.mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=SCRATCH) as folder:
         contend("", "day", "make", folder=folder, models=options.models, rounds=options.rounds)
         outcomes = [
             contend(name, "day", "score", folder=folder, rounds=options.rounds, missing=missing)

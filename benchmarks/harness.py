@@ -24,6 +24,8 @@ from typing import Any
 from service.threads import use_one_blas_thread
 
 ROOT = Path(__file__).resolve().parents[1]
+SCRATCH = ROOT / "build"
+"""Where benchmarks put what they throw away: on the disk of the project, and never among its files."""
 REPEATS = 5
 SEED = 20_160
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
-from benchmarks.harness import SEED, Outcome, contend, duration, repeat, show, table
+from benchmarks.harness import SCRATCH, SEED, Outcome, contend, duration, repeat, show, table
 
 SIZES = (1_000, 10_000, 100_000)
 REPEATS = 5
@@ -33,7 +33,8 @@ def resolve(database: str, stakes: int, repeats: int) -> dict[str, Any]:
     from service.store import ledger
     from service.workflows.resolve_round import resolve_round
 
-    with TemporaryDirectory(dir=".") as folder, _database(database) as url:
+    SCRATCH.mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=SCRATCH) as folder, _database(database) as url:
         settings = load_settings(env={}).with_overrides({"database.url": url} if url else {})
         platform = build_platform(Home.create(Path(folder) / "home"), settings, SimulatedClock(_at()), SeededIds(SEED))
         try:

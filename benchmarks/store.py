@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.harness import SEED, Outcome, contend, repeat, show, table
+from benchmarks.harness import SCRATCH, SEED, Outcome, contend, repeat, show, table
 
 ASSETS, FIRST_YEAR, YEARS, REVISED = 5_000, 1998, 20, 0.01
 WINDOW = 252
@@ -103,7 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--years", type=int, default=YEARS)
     options = parser.parse_args(arguments)
     last = FIRST_YEAR + options.years - 1
-    with TemporaryDirectory(dir=".") as folder:
+    SCRATCH.mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=SCRATCH) as folder:
         contend("", "store", "make", folder=folder, assets=options.assets, years=options.years)
         mine = contend("crowdalpha, store and view", "store", "ours", folder=folder, last_year=last)
         peer = contend("pandas on the same files", "store", "by_pandas", folder=folder, last_year=last)

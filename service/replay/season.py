@@ -4,7 +4,7 @@ It owns no rule. Rounds open, close, score and resolve because their occurrences
 occurrences that a scheduler would claim; files come in through the same ``submit`` that every door calls.
 
 1. Accounts and models of the crowd are created, the classic history is published, the timetable is planned, and the treasury
-   is filled for the budgets of all rounds that will open.
+   is filled for more rounds than any season has.
 2. The next instant is the earlier of the next due occurrence and the next file on its way.
 3. At an occurrence the runner works off what is due; when a round has opened, the crowd's files for it are put on their way.
 4. At a file, it is submitted for its model, to the round that its sender names.
@@ -45,6 +45,9 @@ LATE_MINUTES = 10
 DEPOSIT_SHARE_FREE = 4
 """Of what a provider deposits, a quarter stays in the wallet."""
 
+WEEKS_COVERED = 30 * 52
+"""Rounds a tournament whose budgets the treasury is given. A constant: no season's beginning may depend on where it ends."""
+
 
 @dataclass(slots=True)
 class _Crowd:
@@ -84,7 +87,7 @@ def play_season(
     progress.note(f"Published {published.train + published.validation} classic eras of history.")
     _read_history(crowd)
     due = _due_instants(platform, last)
-    _fill_treasury(platform, last)
+    _fill_treasury(platform)
     progress.start(len(due), "rounds")
     for instant in due:
         _send_until(crowd, instant)
@@ -119,15 +122,12 @@ def _due_instants(platform: Platform, last: datetime) -> list[datetime]:
         return sorted({o.due_at for o in occurrences.planned(connection, last)})
 
 
-def _fill_treasury(platform: Platform, last: datetime) -> None:
-    """Deposit what covers the budgets of all rounds of the season, as an operator would who means to hold them."""
-    with platform.store.read() as connection:
-        jobs = [o.job for o in occurrences.planned(connection, last)]
+def _fill_treasury(platform: Platform) -> None:
+    """Deposit what covers the budgets of thirty years of weekly rounds, as an operator would who means to hold them."""
     atoms = 0
     for tournament in Tournament:
         named = getattr(platform.settings.tournaments, tournament.label)
-        budget = load_terms(named.terms, platform.settings.config_dir).payout.budget_atoms
-        atoms += budget * sum(job.startswith(f"open_round:{tournament.label}:") for job in jobs)
+        atoms += WEEKS_COVERED * load_terms(named.terms, platform.settings.config_dir).payout.budget_atoms
     if atoms:
         deposit_treasury(platform, atoms)
 
