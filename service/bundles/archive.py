@@ -63,15 +63,7 @@ class Bundle:
 
     def plain(self, name: str) -> Any:
         """Return the plain values of a JSON file; raises InputRejected where it is not there or not canonical."""
-        data = self._need(name)
-        try:
-            value = json.loads(data)
-            whole = canonical_bytes(value) == data
-        except (ValueError, TypeError, RecursionError) as error:
-            raise unreadable(f"its file {name} is not JSON as it should be") from error
-        if not whole:
-            raise unreadable(f"its file {name} is not in canonical form")
-        return value
+        return _plain(name, self._need(name))
 
     def array(self, name: str) -> "np.ndarray[Any, Any]":
         """Return the array of an ``.npy`` file; raises InputRejected where it is not there or holds objects."""
@@ -152,7 +144,7 @@ def read_bundle(data: bytes, public_key: str | None = None) -> Bundle:
         raise unreadable("it is not in the one form that its contents have")
     if MANIFEST not in files:
         raise unreadable(f"it holds no {MANIFEST}")
-    manifest = Bundle("", "", "", {MANIFEST: files.pop(MANIFEST)}).plain(MANIFEST)
+    manifest = _plain(MANIFEST, files.pop(MANIFEST))
     told = _checked_form(manifest)
     for name in sorted(told["files"].keys() | files.keys()):
         if name not in files or name not in told["files"]:
@@ -165,6 +157,17 @@ def read_bundle(data: bytes, public_key: str | None = None) -> Bundle:
     if not verify_signature(canonical_bytes(told), manifest["signature"], key):
         raise differs("the signature does not fit its manifest")
     return Bundle(told["kind"], told["round"], key, files)
+
+
+def _plain(name: str, data: bytes) -> Any:
+    try:
+        value = json.loads(data)
+        whole = canonical_bytes(value) == data
+    except (ValueError, TypeError, RecursionError) as error:
+        raise unreadable(f"its file {name} is not JSON as it should be") from error
+    if not whole:
+        raise unreadable(f"its file {name} is not in canonical form")
+    return value
 
 
 def _checked_form(manifest: Any) -> dict[str, Any]:

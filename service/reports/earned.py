@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
-from crowdalpha.ids import RoundKey
 from crowdalpha.terms import RoundTerms
 from market.arrays import FloatArray, IntArray
 from service.attribution import read_lines
 from service.context import Platform
 from service.store import fund, resolutions, rounds, stakes
+from service.store.records import AtRiskRecord, ResolutionLine
 from service.workflows.accounts import model_named
 from staking import format_amount
 
@@ -57,9 +57,9 @@ def earned_by(platform: Platform, model_name: str) -> dict[str, Any]:
     with platform.store.read() as connection:
         model = model_named(connection, model_name)
         path = _path(platform, connection)
-        lines = [
-            _line(connection, path, model_name, key, line) for key, line in resolutions.lines_of_model(connection, model.id)
-        ]
+        frozen = stakes.at_risk_of_model(connection, model.id)
+        paid = resolutions.lines_of_model(connection, model.id)
+        lines = [_line(connection, path, model_name, frozen[key], line) for key, line in paid]
     total = sum(line.pop("payout_atoms") for line in lines)
     own = path.earned.get(model_name)
     attributed = None if own is None else float(np.nansum(own))
@@ -72,13 +72,12 @@ def earned_by(platform: Platform, model_name: str) -> dict[str, Any]:
     }
 
 
-def _line(connection: Connection, path: FundPath, name: str, key: RoundKey, line: Any) -> dict[str, Any]:
-    record = rounds.round_by_key(connection, key)
-    frozen = {a.model_id: a for a in stakes.at_risk_of_round(connection, key)}.get(line.model_id)
+def _line(connection: Connection, path: FundPath, name: str, frozen: AtRiskRecord, line: ResolutionLine) -> dict[str, Any]:
+    record = rounds.round_by_key(connection, frozen.round)
     found: dict[str, Any] = {
-        "round": str(key),
+        "round": str(frozen.round),
         "payout_atoms": line.payout_atoms,
-        "stake_tokens": format_amount(0 if frozen is None else frozen.stake_atoms),
+        "stake_tokens": format_amount(frozen.stake_atoms),
         "at_risk_tokens": format_amount(line.at_risk_atoms),
         "payout_tokens": format_amount(line.payout_atoms),
         "return_on_at_risk": line.payout_atoms / line.at_risk_atoms if line.at_risk_atoms else None,

@@ -4,7 +4,8 @@ The rules are those of :mod:`service.reports.ranking`; here it is decided which 
 ``paid`` is the kind that a round's own terms pay on: the sum of multiplier times score, before factor, clip and retention.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -14,12 +15,13 @@ from sqlalchemy import Connection
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from crowdalpha.ids import RoundState, Tournament
+from crowdalpha.ids import RoundKey, RoundState, Tournament
 from crowdalpha.terms import PAYING_KINDS, PPB, RoundTerms
 from service.context import Platform
 from service.reports.ranking import YEAR_DAYS, SettledLine, provider_reputations, reputations, returns_on_stake, season
 from service.store import models, providers, resolutions, rounds, scores, stakes
-from service.store.records import RoundRecord
+from service.store.records import ModelRecord, RoundRecord
+from service.workflows.accounts import model_named
 
 PAID = "paid"
 RETURN = "return"
@@ -57,28 +59,30 @@ class Settled:
         return Settled(tuple(kept), tuple(line for line in self.lines if line.round_id in names))
 
 
-def settled(connection: Connection, tournament: Tournament) -> Settled:
-    """Return what the resolved rounds of a tournament published."""
-    owner = {m.id: m.provider_id for m in models.list_models(connection, tournament)}
+def settled(connection: Connection, tournament: Tournament, model_id: str | None = None) -> Settled:
+    """Return what the resolved rounds of a tournament published: of every model, or of one alone."""
     found = rounds.list_rounds(connection, tournament, (RoundState.RESOLVED,))
-    lines: list[SettledLine] = []
-    for record in found:
-        multipliers = RoundTerms.from_dict(record.terms).payout.multipliers_ppb
-        by_model: dict[str, dict[str, int | Fraction]] = {}
-        for score in scores.scores_of_round(connection, record.key):
-            by_model.setdefault(score.model_id, {})[score.kind] = score.score_ppb
-        frozen = {a.model_id: a for a in stakes.at_risk_of_round(connection, record.key)}
-        paid = {line.model_id: line.payout_atoms for line in resolutions.lines_of_round(connection, record.key)}
-        for model_id, own in sorted(by_model.items()):
-            at = frozen.get(model_id)
-            chosen = dict(multipliers) | dict((at.chosen_ppb if at is not None else None) or {})
-            own[PAID] = Fraction(sum(m * int(own.get(kind, 0)) for kind, m in chosen.items()), PPB)
-            lines.append(
-                SettledLine(
-                    str(record.key), model_id, owner[model_id], own,
-                    0 if at is None else at.stake_atoms, 0 if at is None else at.at_risk_atoms, paid.get(model_id, 0),
-                )
-            )  # fmt: skip
+    owner = {m.id: m.provider_id for m in models.list_models(connection, tournament)}
+    if model_id is None:
+        published = [s for r in found for s in scores.scores_of_round(connection, r.key)]
+        frozen = {(r.key, a.model_id): a for r in found for a in stakes.at_risk_of_round(connection, r.key)}
+        paid = {(r.key, x.model_id): x.payout_atoms for r in found for x in resolutions.lines_of_round(connection, r.key)}
+    else:
+        published = scores.scores_of_model(connection, model_id)
+        frozen = {(key, model_id): a for key, a in stakes.at_risk_of_model(connection, model_id).items()}
+        paid = {(key, model_id): x.payout_atoms for key, x in resolutions.lines_of_model(connection, model_id)}
+    multipliers = {r.key: dict(RoundTerms.from_dict(r.terms).payout.multipliers_ppb) for r in found}
+    by_line: dict[tuple[RoundKey, str], dict[str, int | Fraction]] = {}
+    for score in published:
+        if score.round in multipliers:
+            by_line.setdefault((score.round, score.model_id), {})[score.kind] = score.score_ppb
+    lines = []
+    for (key, model), own in by_line.items():
+        at = frozen.get((key, model))
+        pays = multipliers[key] | dict((at.chosen_ppb if at is not None else None) or {})
+        own[PAID] = Fraction(sum(m * int(own.get(kind, 0)) for kind, m in pays.items()), PPB)
+        amounts = (0, 0) if at is None else (at.stake_atoms, at.at_risk_atoms)
+        lines.append(SettledLine(str(key), model, owner[model], own, *amounts, paid.get((key, model), 0)))
     return Settled(tuple(found), tuple(lines))
 
 
@@ -99,28 +103,41 @@ def standings(platform: Platform, tournament: Tournament, by: str = PAID) -> lis
         check_kind(by)
     with platform.store.read() as connection:
         now = platform.clock.now(connection)
-        whole = settled(connection, tournament)
-        names = {p.id: p.name for p in providers.list_providers(connection)}
         known = models.list_models(connection, tournament)
+        owners = {p.id: p.name for p in providers.list_providers(connection)}
+        lines = _lines(settled(connection, tournament), known, owners, now)
+    lines.sort(key=lambda line: _order(line["returns"]["1y"] if by == RETURN else line["reputation"].get(by), line["model"]))
+    return [{"rank": rank} | line for rank, line in enumerate(lines, 1)]
+
+
+def model_line(platform: Platform, model_name: str) -> dict[str, Any]:
+    """Return how one model stands, without its rank: that would ask for all of them. Raises InputRejected MODEL_UNKNOWN."""
+    with platform.store.read() as connection:
+        model = model_named(connection, model_name)
+        owners = {p.id: p.name for p in providers.list_providers(connection)}
+        own = settled(connection, model.tournament, model.id)
+        return _lines(own, [model], owners, platform.clock.now(connection))[0]
+
+
+def _lines(whole: Settled, known: Sequence[ModelRecord], owners: Mapping[str, str], now: datetime) -> list[dict[str, Any]]:
+    """Return a line for each of the models, in their order: reputation in every kind of the year, returns in every window."""
     year = whole.since(now - timedelta(days=YEAR_DAYS))
     reputation = {kind: reputations(year.round_ids, year.lines, kind) for kind in _kinds(year)}
     returns = {name: returns_on_stake(whole.since(now - timedelta(days=d)).lines) for name, d in WINDOWS_DAYS.items()}
     returns["all"] = returns_on_stake(whole.lines)
-    count = _counts(year)
-    lines: list[dict[str, Any]] = [
+    count = Counter(line.model_id for line in year.lines)
+    return [
         {
             "model": m.name,
-            "provider": names[m.provider_id],
-            "tournament": tournament.label,
-            "rounds_in_year": count.get(m.id, 0),
+            "provider": owners[m.provider_id],
+            "tournament": m.tournament.label,
+            "rounds_in_year": count[m.id],
             "rounds_of_year": len(year.rounds),
             "reputation": {kind: _from_ppb(values.get(m.id)) for kind, values in reputation.items()},
             "returns": {name: _number(values.get(m.id)) for name, values in returns.items()},
         }
         for m in known
     ]
-    lines.sort(key=lambda line: _order(line["returns"]["1y"] if by == RETURN else line["reputation"].get(by), line["model"]))
-    return [{"rank": rank} | line for rank, line in enumerate(lines, 1)]
 
 
 def provider_standings(platform: Platform, tournament: Tournament, by: str = PAID) -> list[dict[str, Any]]:
@@ -175,11 +192,6 @@ def check_kind(kind: str) -> None:
         raise InputRejected(Code.REQUEST_INVALID, f"There is no standing by '{kind[:40]}'; there are: {', '.join(KINDS)}.")
 
 
-def model_line(platform: Platform, tournament: Tournament, model_name: str) -> dict[str, Any]:
-    """Return the line of one model, with its rank by ``paid``."""
-    return next(line for line in standings(platform, tournament) if line["model"] == model_name)
-
-
 def _order(value: float | None, name: str) -> tuple[bool, float, str]:
     """Return the key that puts the highest value first, those without one last, and equals by name."""
     return value is None, 0.0 if value is None else -value, name
@@ -188,13 +200,6 @@ def _order(value: float | None, name: str) -> tuple[bool, float, str]:
 def _kinds(part: Settled) -> Sequence[str]:
     seen = {kind for line in part.lines for kind in line.scores_ppb}
     return [kind for kind in KINDS if kind in seen]
-
-
-def _counts(part: Settled) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for line in part.lines:
-        found[line.model_id] = found.get(line.model_id, 0) + 1
-    return found
 
 
 def _from_ppb(value: Fraction | None) -> float | None:

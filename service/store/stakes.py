@@ -74,6 +74,12 @@ def paid_to_wallet(connection: Connection, key: RoundKey) -> list[str]:
     return sorted(row.model_id for row in rows)
 
 
+def at_risk_of_model(connection: Connection, model_id: str) -> dict[RoundKey, AtRiskRecord]:
+    """Return what rounds froze of a model, by round."""
+    rows = connection.execute(select(at_risk).where(at_risk.c.model_id == model_id))
+    return {record.round: record for record in sorted(map(_record, rows), key=lambda record: record.round)}
+
+
 def open_reservations(connection: Connection, model_ids: Collection[str]) -> list[AtRiskRecord]:
     """Return what rounds that are neither resolved nor void hold of models, by round and model id."""
     found = [_record(row) for row in rows_among(connection, _OPEN_RESERVATIONS, sorted(model_ids))]

@@ -80,8 +80,7 @@ def show_model(platform: OurPlatform, name: str) -> Response:
     """Show one model: how it stands, what open rounds would pay it today, and what its stakes have earned beside the fund."""
     name = model_name(name)
     earned = earned_by(platform, name)
-    line = model_line(platform, Tournament.from_label(earned["tournament"]), name)
-    page = views.model_page(line, pending_payouts(platform, name), earned, virtual_report(platform, name))
+    page = views.model_page(model_line(platform, name), pending_payouts(platform, name), earned, virtual_report(platform, name))
     return _render("model.html", here="/", model=page)
 
 

@@ -78,7 +78,6 @@ def model_page(
     stands = [
         ("Provider", str(line["provider"])),
         ("Tournament", str(line["tournament"]).capitalize()),
-        ("Rank by what rounds pay on", f"{line['rank']:,}"),
         ("Rounds with a file, of the last year's", f"{line['rounds_in_year']:,} of {line['rounds_of_year']:,}"),
         *((f"Reputation: {write.words(kind)}", write.score(value)) for kind, value in line["reputation"].items()),
     ]

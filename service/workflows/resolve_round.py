@@ -19,8 +19,8 @@ from service.context import Platform
 from service.faults import fault_point
 from service.stakelines import stake_lines
 from service.store import audit, models, resolutions, rounds, stakes
-from service.store.records import ResolutionLine, ResolutionRecord, RoundRecord
-from service.workflows.settlement import settle
+from service.store.records import ResolutionRecord, RoundRecord
+from service.workflows.settlement import rows_of, settle
 from staking import Resolution, StakeLine, resolve
 
 
@@ -70,11 +70,7 @@ def _commit(
     if standing is not None:
         return standing
     now = platform.clock.now(connection)
-    row = ResolutionRecord(
-        record.key, now, sha, resolution.total_at_risk_atoms, resolution.total_payout_atoms, resolution.total_burn_atoms
-    )
-    lines = [ResolutionLine(x.model_id, x.at_risk_atoms, x.payout_atoms, x.retention_ppb) for x in resolution.lines]
-    stored, added = resolutions.add_resolution(connection, row, lines)
+    stored, added = resolutions.add_resolution(connection, *rows_of(resolution, record.key, now, sha))
     if not added:
         return stored
     fault_point("resolve.row_written")

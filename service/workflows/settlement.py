@@ -1,18 +1,28 @@
-"""What a settled round does to the ledger, and to stake that waited for it. Part of the settling transaction, resolved or void.
+"""What a settled round does to its rows, the ledger, and stake that waited for it, inside the settling transaction.
 
 1. The resolution's transfers are posted.
 2. Pending releases of models that the round burned bear their share of the burn.
 3. Those for which this was the last open round go to the wallet, each by a transfer of fixed id.
 """
 
+from datetime import datetime
+
 from sqlalchemy import Connection
 
+from crowdalpha.ids import RoundKey
 from service.clock import instant_text
 from service.context import Platform
 from service.store import ledger, models, stakes
-from service.store.records import StakeRelease
+from service.store.records import ResolutionLine, ResolutionRecord, StakeRelease
 from service.workflows.stakes import candidates
 from staking import PendingRelease, Resolution, release, shared_burn, stake_account
+
+
+def rows_of(resolution: Resolution, key: RoundKey, now: datetime, sha256: str) -> tuple[ResolutionRecord, list[ResolutionLine]]:
+    """Return what the store keeps of a settlement whose canonical text is the file ``sha256``."""
+    totals = (resolution.total_at_risk_atoms, resolution.total_payout_atoms, resolution.total_burn_atoms)
+    lines = [ResolutionLine(x.model_id, x.at_risk_atoms, x.payout_atoms, x.retention_ppb) for x in resolution.lines]
+    return ResolutionRecord(key, now, sha256, *totals), lines
 
 
 def settle(connection: Connection, platform: Platform, resolution: Resolution) -> None:

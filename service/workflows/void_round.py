@@ -19,8 +19,8 @@ from crowdalpha.terms import RoundTerms
 from service.clock import instant_text
 from service.context import Platform
 from service.store import audit, resolutions, rounds, stakes
-from service.store.records import ResolutionLine, ResolutionRecord, RoundRecord
-from service.workflows.settlement import settle
+from service.store.records import ResolutionRecord, RoundRecord
+from service.workflows.settlement import rows_of, settle
 from staking import Resolution, StakeLine, void
 
 REASON_CHARS_MAX = 400
@@ -83,9 +83,7 @@ def _commit(
     if record is None or len(stakes.at_risk_of_round(connection, key)) != len(resolution.lines):
         raise Conflict(Code.ROUND_STATE, f"Round {key} closed while it was being voided; void it again.")
     now = platform.clock.now(connection)
-    row = ResolutionRecord(key, now, sha, resolution.total_at_risk_atoms, 0, 0)
-    lines = [ResolutionLine(x.model_id, x.at_risk_atoms, x.payout_atoms, x.retention_ppb) for x in resolution.lines]
-    stored, _ = resolutions.add_resolution(connection, row, lines)
+    stored, _ = resolutions.add_resolution(connection, *rows_of(resolution, key, now, sha))
     settle(connection, platform, resolution)
     rounds.advance_round(connection, key, (record.state,), RoundState.VOID, resolved_at=now, void_reason=reason)
     audit.record(connection, now, who, "void_round", str(key), {"resolution": sha, "reason": reason})

@@ -1,14 +1,18 @@
 """Small seasons for tests: a synthetic market of 160 stocks, a dozen weeks, the whole crowd, in a few seconds."""
 
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from market.panel import PointInTimePanel
 from market.synthetic import SyntheticSpec, generate_market
+from service.clock import SimulatedClock
+from service.context import Platform, build_platform
 from service.home import Home
+from service.idsource import SeededIds
 from service.replay.crowd import roster
 from service.replay.report import Summary
 from service.replay.run import play
@@ -45,3 +49,22 @@ def play_small(
     # Without the oracle: everybody here is honest, so that no file can depend on the future.
     members = roster(panel.source, seed)
     return home, play(home, small_settings(overrides), panel, first, last, seed, members=members)
+
+
+@contextmanager
+def after_small(
+    path: Path, overrides: Mapping[str, Any] | None = None, ids: str | None = None, last: date = LAST
+) -> Iterator[Platform]:
+    """Play the small season at ``path``, and give its platform three hours after the last close, with the panel in memory.
+
+    ``ids`` seeds the ids of what is made from then on.
+    """
+    home, _ = play_small(path, last=last, overrides=overrides)
+    clock = SimulatedClock(small_panel().calendar.close_at(last) + timedelta(hours=3))
+    seeded = None if ids is None else SeededIds(ids)
+    made = build_platform(home, small_settings(overrides), clock, seeded, durable=False)
+    made.desk.use(small_panel())
+    try:
+        yield made
+    finally:
+        made.store.dispose()

@@ -4,33 +4,25 @@ Method: a small season is continued by a round in each tournament; every model's
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 import numpy as np
 import pytest
 
 from crowdalpha.ids import Tournament
-from service.clock import SimulatedClock
-from service.context import Platform, build_platform
+from service.context import Platform
 from service.frames import get_frame
-from service.idsource import SeededIds
 from service.store import models, rounds, scores, submissions
 from service.workflows.check import check
 from service.workflows.close_round import close_round
 from service.workflows.open_round import open_round
 from service.workflows.submit import submit
-from tests.builders.seasons import LAST, play_small, small_panel, small_settings
+from tests.builders.seasons import after_small
 
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    home, _ = play_small(tmp_path_factory.mktemp("season") / "home")
-    panel = small_panel()
-    clock = SimulatedClock(panel.calendar.close_at(LAST) + timedelta(hours=3))
-    made = build_platform(home, small_settings(), clock, SeededIds("continued"), durable=False)
-    made.desk.use(panel)
-    yield made
-    made.store.dispose()
+    with after_small(tmp_path_factory.mktemp("season") / "home", ids="continued") as made:
+        yield made
 
 
 def files_of(platform: Platform, tournament: Tournament) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 again with plain loops over the store's records and the fund's days; pages and routes show the same."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -12,25 +11,20 @@ from crowdalpha.errors import InputRejected
 from crowdalpha.ids import RoundState, Tournament
 from crowdalpha.terms import RoundTerms
 from service.attribution import read_lines
-from service.clock import SimulatedClock
-from service.context import Platform, build_platform
+from service.context import Platform
 from service.http.app import create_app
 from service.reports.earned import earned_by
 from service.reports.pending import pending_payouts
-from service.reports.standings import provider_standings, season_standings, standings
+from service.reports.standings import model_line, provider_standings, season_standings, standings
 from service.store import fund, models, resolutions, rounds, scores, stakes
 from staking import StakeLine, format_amount, payouts
-from tests.builders.seasons import LAST, play_small, small_panel, small_settings
+from tests.builders.seasons import LAST, after_small
 
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    home, _ = play_small(tmp_path_factory.mktemp("standings") / "home")
-    clock = SimulatedClock(small_panel().calendar.close_at(LAST) + timedelta(hours=3))
-    made = build_platform(home, small_settings(), clock, durable=False)
-    made.desk.use(small_panel())
-    yield made
-    made.store.dispose()
+    with after_small(tmp_path_factory.mktemp("standings") / "home") as made:
+        yield made
 
 
 def test_a_reputation_is_the_mean_over_all_rounds_of_the_year(platform: Platform) -> None:
@@ -55,6 +49,12 @@ def test_a_reputation_is_the_mean_over_all_rounds_of_the_year(platform: Platform
         values = [line["reputation"]["corr"] for line in board if line["reputation"]["corr"] is not None]
         assert values == sorted(values, reverse=True)
         assert len(values) > 10
+
+
+def test_a_model_alone_stands_as_it_does_among_all(platform: Platform) -> None:
+    for tournament in Tournament:
+        for line in standings(platform, tournament):
+            assert model_line(platform, line["model"]) == {name: line[name] for name in line if name != "rank"}
 
 
 def test_pending_payouts_are_the_resolutions_formula_on_todays_scores(platform: Platform) -> None:

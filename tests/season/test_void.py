@@ -16,14 +16,14 @@ from crowdalpha.errors import Conflict, InputRejected, Unavailable
 from crowdalpha.ids import RoundKey, RoundState, Tournament
 from service.bundles.checking import verify
 from service.clock import SimulatedClock
-from service.context import Platform, build_platform
+from service.context import Platform
 from service.jobs.registry import Missed, score_round
 from service.store import ledger, resolutions, rounds, stakes
 from service.workflows.publish_bundle import bundle_of, publish_bundle
 from service.workflows.resolve_round import resolve_round
 from service.workflows.void_round import void_round
 from staking import reserve_account, stake_account
-from tests.builders.seasons import LAST, play_small, small_panel, small_settings
+from tests.builders.seasons import after_small, small_panel
 
 PENDING, LATER, RESOLVED = (RoundKey(Tournament.SIGNALS, n) for n in (10, 11, 1))
 CLASSIC = RoundKey(Tournament.CLASSIC, 10)
@@ -31,12 +31,8 @@ CLASSIC = RoundKey(Tournament.CLASSIC, 10)
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    home, _ = play_small(tmp_path_factory.mktemp("void") / "home")
-    clock = SimulatedClock(small_panel().calendar.close_at(LAST) + timedelta(hours=3))
-    made = build_platform(home, small_settings(), clock, durable=False)
-    made.desk.use(small_panel())
-    yield made
-    made.store.dispose()
+    with after_small(tmp_path_factory.mktemp("void") / "home") as made:
+        yield made
 
 
 def test_every_stake_comes_back_whole_and_nobody_is_paid(platform: Platform) -> None:
