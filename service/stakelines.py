@@ -32,11 +32,16 @@ class StakeLines:
     final: bool
 
 
-def stake_lines(connection: Connection, key: RoundKey) -> StakeLines:
-    """Return the stakes of round ``key`` with its last scores, retentions and what the close froze."""
-    kept = {r.model_id: r.retention_ppb for r in scores.retentions_of_round(connection, key)}
-    by_model, day, final = scores.scores_by_model(connection, key)
+def stake_lines(connection: Connection, key: RoundKey, model_id: str | None = None) -> StakeLines:
+    """Return the stakes of round ``key``, or of one model in it, with last scores, retentions and what the close froze."""
+    if model_id is None:
+        kept = {r.model_id: r.retention_ppb for r in scores.retentions_of_round(connection, key)}
+    else:
+        kept = {model_id: r.retention_ppb for r in scores.retentions_of_model(connection, model_id) if r.round == key}
+    by_model, day, final = scores.scores_by_model(connection, key, model_id)
     at_risk = stakes.at_risk_of_round(connection, key)
+    if model_id is not None:
+        at_risk = [a for a in at_risk if a.model_id == model_id]
     lines = tuple(
         StakeLine(
             a.model_id, a.at_risk_atoms, a.reserved_atoms, by_model[a.model_id], kept.get(a.model_id, PPB), a.chosen_ppb or {}

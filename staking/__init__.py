@@ -29,7 +29,7 @@ from staking.ledger import (
     seal,
     verify_chain,
 )
-from staking.payout import PayoutLine, StakeLine, payout, payouts
+from staking.payout import PayoutLine, StakeLine, budget_can_bind, payout, payouts
 from staking.pools import check_weights, layout, reweight, split
 from staking.releases import PendingRelease, release, shared_burn
 from staking.resolution import Resolution, ResolutionLine, resolve, void
@@ -78,6 +78,7 @@ __all__ = [
     "append",
     "apply",
     "at_risk",
+    "budget_can_bind",
     "changed_balances",
     "check_weights",
     "close_stakes",

@@ -139,6 +139,20 @@ def payout(
     return at_risk_atoms * numerator // denominator
 
 
+def budget_can_bind(total_at_risk_atoms: int, terms: PayoutTerms) -> bool:
+    """Say whether a round could promise more than its budget; it never pays more than the clip of all that is at risk.
+
+    Where it cannot, each payout stands by itself, and nobody else's scores are needed for it.
+
+    Examples
+    --------
+    >>> terms = PayoutTerms((("corr", 10**9),), 50_000_000, None, 5)
+    >>> budget_can_bind(100, terms), budget_can_bind(101, terms)
+    (False, True)
+    """
+    return total_at_risk_atoms * terms.clip_ppb > terms.budget_atoms * PPB
+
+
 def payouts(lines: Sequence[StakeLine], terms: PayoutTerms) -> tuple[PayoutLine, ...]:
     """Return the outcome of every stake of a round, scaled to the budget, in the order given.
 

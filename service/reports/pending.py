@@ -13,10 +13,10 @@ from crowdalpha.ids import RoundState
 from crowdalpha.terms import RoundTerms
 from service.context import Platform
 from service.stakelines import stake_lines
-from service.store import models, rounds
+from service.store import models, rounds, stakes
 from service.store.records import RoundRecord
 from service.workflows.accounts import model_named
-from staking import format_amount, parse_amount, payouts
+from staking import budget_can_bind, format_amount, parse_amount, payout, payouts
 
 
 def pending_payouts(platform: Platform, model_name: str | None = None) -> list[dict[str, Any]]:
@@ -42,9 +42,17 @@ def pending_total(lines: Sequence[dict[str, Any]]) -> str:
 
 
 def _of_round(connection: Connection, record: RoundRecord, names: dict[str, str], chosen: str | None) -> list[dict[str, Any]]:
-    known, terms = stake_lines(connection, record.key), RoundTerms.from_dict(record.terms)
-    # A budget is shared by all stakes of the round, so all are computed, whoever is asked for.
-    outcomes = payouts(known.lines, terms.payout)
+    terms = RoundTerms.from_dict(record.terms)
+    total = sum(a.at_risk_atoms for a in stakes.at_risk_of_round(connection, record.key))
+    # A budget is shared by all stakes: where it may bind all are computed, whoever is asked for. A page waits for this.
+    alone = chosen is not None and not budget_can_bind(total, terms.payout)
+    known = stake_lines(connection, record.key, chosen if alone else None)
+    if alone:
+        amounts = [
+            payout(x.at_risk_atoms, x.scores_ppb, x.retention_ppb, total, terms.payout, x.chosen_ppb) for x in known.lines
+        ]
+    else:
+        amounts = [outcome.payout_atoms for outcome in payouts(known.lines, terms.payout)]
     return [
         {
             "round": str(record.key),
@@ -52,9 +60,9 @@ def _of_round(connection: Connection, record: RoundRecord, names: dict[str, str]
             "day": known.day,
             "days": terms.scoring.horizon_sessions,
             "at_risk_tokens": format_amount(line.at_risk_atoms),
-            "pending_tokens": format_amount(outcome.payout_atoms),
+            "pending_tokens": format_amount(atoms),
             "final": known.final,
         }
-        for line, outcome in zip(known.lines, outcomes, strict=True)
+        for line, atoms in zip(known.lines, amounts, strict=True)
         if chosen is None or line.model_id == chosen
     ]

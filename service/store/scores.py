@@ -89,15 +89,18 @@ def scores_of_round(connection: Connection, key: RoundKey) -> list[ScoreRecord]:
     return sorted(found, key=lambda s: (s.model_id, s.kind))
 
 
-def scores_by_model(connection: Connection, key: RoundKey) -> tuple[dict[str, dict[str, int]], int, bool]:
+def scores_by_model(
+    connection: Connection, key: RoundKey, model_id: str | None = None
+) -> tuple[dict[str, dict[str, int]], int, bool]:
     """Return the last integer scores of a round by model id and kind, their newest day, and whether all of them are final.
 
-    Without scores the day is 0, and nothing is final.
+    Without scores the day is 0, and nothing is final. With ``model_id`` only that model's are read.
     """
     columns = (scores.c.model_id, scores.c.kind, scores.c.score_ppb, scores.c.day, scores.c.final)
+    own = of_round(scores, key) if model_id is None else of_round(scores, key) & (scores.c.model_id == model_id)
     found: dict[str, dict[str, int]] = {}
     day, final = 0, True
-    for model_id, kind, score_ppb, of_day, is_final in connection.execute(select(*columns).where(of_round(scores, key))):
+    for model_id, kind, score_ppb, of_day, is_final in connection.execute(select(*columns).where(own)):
         found.setdefault(model_id, {})[kind] = score_ppb
         day, final = max(day, of_day), final and is_final
     return found, day, final and bool(found)

@@ -34,7 +34,7 @@ from service.workflows.accounts import model_named
 from service.workflows.choose import refuse_unoffered
 from service.workflows.gates import compares, gate_of, largest_moves
 from service.workflows.retentions import NEUTRAL_CHURN, retained_ppb
-from staking import STAKE_MODES, StakeLine, at_risk, payout, payouts, reservation
+from staking import STAKE_MODES, StakeLine, at_risk, budget_can_bind, payout, payouts, reservation
 
 COMPOUND, FIXED = STAKE_MODES
 CHURN = "churn"
@@ -246,8 +246,7 @@ def _settled(connection: Connection, model_id: str, past: _Past, line: WhatIfLin
         return line
     terms, total = past.payout, line.total_at_risk_atoms
     paid = payout(line.at_risk_atoms, past.scores_ppb, line.retention_ppb, total, terms, past.chosen_ppb)
-    # No round pays more than the clip of all that is at risk: the others are read only where that could exceed the budget.
-    if paid > 0 and reservation(total, terms.clip_ppb) > terms.budget_atoms:
+    if paid > 0 and budget_can_bind(total, terms):
         own = StakeLine(model_id, line.at_risk_atoms, 0, past.scores_ppb, line.retention_ppb, past.chosen_ppb)
         paid = payouts([own, *_others(connection, model_id, past)], terms)[0].payout_atoms
     return replace(line, payout_atoms=paid)

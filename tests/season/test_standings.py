@@ -80,6 +80,16 @@ def test_pending_payouts_are_the_resolutions_formula_on_todays_scores(platform: 
     assert count == len(shown) > 20
 
 
+@pytest.mark.parametrize("binds", [False, True])
+def test_one_models_pending_payouts_are_its_lines_among_all(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, binds: bool
+) -> None:
+    shown = pending_payouts(platform)
+    monkeypatch.setattr("service.reports.pending.budget_can_bind", lambda *_: binds)
+    for name in {line["model"] for line in shown}:
+        assert pending_payouts(platform, name) == [line for line in shown if line["model"] == name]
+
+
 def test_what_a_stake_earned_stands_beside_the_fund(platform: Platform) -> None:
     with platform.store.read() as connection:
         model = models.model_by_name(connection, "momentum")
