@@ -37,7 +37,7 @@ def stake_lines(connection: Connection, key: RoundKey, model_id: str | None = No
     if model_id is None:
         kept = {r.model_id: r.retention_ppb for r in scores.retentions_of_round(connection, key)}
     else:
-        kept = {model_id: r.retention_ppb for r in scores.retentions_of_model(connection, model_id) if r.round == key}
+        kept = {r.model_id: r.retention_ppb for r in scores.retentions_of_model(connection, model_id) if r.round == key}
     by_model, day, final = scores.scores_by_model(connection, key, model_id)
     at_risk = stakes.at_risk_of_round(connection, key)
     if model_id is not None:
