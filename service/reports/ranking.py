@@ -157,7 +157,10 @@ def season(rounds: Sequence[str], lines: Sequence[SettledLine], kind: str) -> li
     enough = {p: sum(atoms >= AT_RISK_MIN_ATOMS for atoms in own.values()) for p, own in at_risk.items()}
     order = sorted(scores, key=lambda p: (-scores[p], p))
     qualified = [p for p in order if enough[p] >= ROUNDS_MIN]
-    ranks = {p: 1 + sum(scores[q] > scores[p] for q in qualified) for p in qualified}
+    first: dict[Fraction, int] = {}
+    for place, p in enumerate(qualified, 1):
+        first.setdefault(scores[p], place)
+    ranks = {p: first[scores[p]] for p in qualified}
     return [
         SeasonStanding(ranks.get(p), title_of(ranks.get(p)), p, scores[p], enough[p])
         for p in [*qualified, *(p for p in order if p not in ranks)]

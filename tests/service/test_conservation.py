@@ -28,8 +28,8 @@ from tests.builders.money import payout_terms
 from tests.builders.reference import Reference, earnings
 from tests.builders.stakers import close, inside, rolled_back, round_key, settle_round, stakers_on
 
-LIVES, ACTS = 250, 100
-"""On each database: 500 lives of 100 acts over both. As many on each would be a quarter of the whole suite."""
+LIVES, ACTS = 500, 100
+"""On each database."""
 
 LOOK_EVERY_ACTS = 20
 AMOUNTS = (0, 1, 2, 10**18 - 1, 10**18, 2**63 - 1, 2**63, 10**27)

@@ -118,6 +118,14 @@ def test_a_season_ranks_those_who_qualify_and_lists_the_others_behind() -> None:
     assert by_name["short"].rounds_at_risk == ROUNDS_MIN - 1
 
 
+def test_equal_scores_share_the_lower_rank_as_pandas_ranks_them() -> None:
+    ids = [f"signals-{i}" for i in range(ROUNDS_MIN)]
+    scores = {f"p{i:02}": i * 7 % 5 for i in range(40)}
+    board = season(ids, [line for p, score in scores.items() for line in season_lines(p, ROUNDS_MIN, score)], "corr")
+    expected = pd.Series(scores).rank(method="min", ascending=False).astype(int).to_dict()
+    assert {s.provider_id: s.rank for s in board} == expected
+
+
 @pytest.mark.parametrize(
     ("rank", "title"),
     [(1, "grandmaster"), (2, "master"), (10, "master"), (11, "expert"), (100, "expert"), (101, "contributor"), (None, "")],
