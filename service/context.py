@@ -63,11 +63,12 @@ def build_platform(
 ) -> Platform:
     """Put a platform together on an opened home; the caller disposes of its store.
 
-    ``durable=False`` writes files without waiting for the disk: for a replay, which a power loss can only make start again.
+    ``durable=False`` writes files and rows without waiting for the disk: for a replay, which a power loss can only make start
+    again.
     """
     from service.store.migrations import upgrade
 
-    store = Store(store_url(settings, home))
+    store = Store(store_url(settings, home), durable=durable)
     upgrade(store)
     return Platform(
         settings=settings,

@@ -11,6 +11,7 @@ It is not a session and keeps no objects: statements are SQLAlchemy Core, rows b
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,6 +51,9 @@ class Store:
     ----------
     url : str
         Address as SQLAlchemy writes it.
+    durable : bool
+        Whether a commit waits until the disk has it. Without, a transaction is as whole as ever and a killed process loses
+        nothing, but a power loss may lose the last commits, and on SQLite the file.
 
     Raises
     ------
@@ -57,14 +61,14 @@ class Store:
         SETTING_INVALID for an address that names neither database, or whose driver is not installed.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, durable: bool = True) -> None:
         try:
             parsed = make_url(url)
             if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
                 raise InputRejected(
                     Code.SETTING_INVALID, "The database is SQLite or PostgreSQL; the address names another one."
                 )
-            self.engine = _engine(url)
+            self.engine = _engine(url, durable)
         except (ArgumentError, NoSuchModuleError) as error:
             raise InputRejected(Code.SETTING_INVALID, "The database address cannot be read.") from error
         except ModuleNotFoundError as error:
@@ -178,7 +182,7 @@ def _is_away(error: DatabaseError, away_codes: frozenset[int]) -> bool:
     return (code & 0xFF) in away_codes
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, durable: bool) -> Engine:
     pool: dict[str, Any] = {
         "poolclass": QueuePool,
         "pool_size": POOL_SIZE,
@@ -188,18 +192,29 @@ def _engine(url: str) -> Engine:
     if make_url(url).get_backend_name() == "postgresql":
         # The pre-ping lets a pool outlive a restart of the server.
         arguments = {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
-        return create_engine(url, pool_pre_ping=True, connect_args=arguments, **pool)
+        engine = create_engine(url, pool_pre_ping=True, connect_args=arguments, **pool)
+        if not durable:
+            event.listen(engine, "connect", _wait_for_no_disk)
+        return engine
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}, **pool)
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", partial(_prepare_sqlite, durable))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare_sqlite(durable: bool, connection: Any, _record: Any) -> None:
     # The driver would begin deferred transactions on its own; with None it leaves that to us.
     connection.isolation_level = None
-    for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"):
+    synchronous = f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}"
+    for statement in ("PRAGMA journal_mode = WAL", synchronous, "PRAGMA foreign_keys = ON"):
         connection.execute(statement)
+
+
+def _wait_for_no_disk(connection: Any, _record: Any) -> None:
+    # Outside of a transaction, whose rollback would take it back.
+    connection.autocommit = True
+    connection.execute("SET synchronous_commit = off")
+    connection.autocommit = False
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -83,6 +83,21 @@ def test_sqlite_is_set_up_for_money(tmp_path):
     store.dispose()
 
 
+def test_only_a_store_that_says_so_commits_before_the_disk_has_it(store):
+    question = text("PRAGMA synchronous" if store.dialect == "sqlite" else "SHOW synchronous_commit")
+    hasty = Store(store.url, durable=False)
+    try:
+        with hasty.write() as connection:
+            assert str(connection.execute(question).scalar()) in {"0", "off"}
+            meta.set_meta(connection, "kept", "yes")
+        with hasty.read() as connection:
+            assert str(connection.execute(question).scalar()) in {"0", "off"}
+        with store.read() as connection:
+            assert meta.get_meta(connection, "kept") == "yes"
+    finally:
+        hasty.dispose()
+
+
 @pytest.mark.parametrize("url", ["postgresql://nobody@127.0.0.1:9/x", "sqlite:////nowhere/at/all.db"])
 def test_a_database_that_is_away_is_unavailable(url):
     store = Store(url)
