@@ -210,7 +210,8 @@ def walk(
     Raises
     ------
     InputRejected
-        ROWS_TOO_FEW when nothing is ever decided between the dates, or nothing that was decided is filled by their end.
+        ROWS_TOO_FEW when no date lies between the first and the last, too little is said on all of them to decide anything, or
+        nothing that was decided is filled by their end.
     """
     progress = progress or Silent()
     panel = evenings.desk.panel
@@ -236,6 +237,8 @@ def walk(
             decisions.append(_decide(evenings, path, mandate, source, moment, opinion, ic))
         progress.advance(str(panel.sessions[moment.row]))
     path.carry(evenings.stretch(path.next_row, evenings.close_instant(end)))
+    if not decisions:
+        raise InputRejected(Code.ROWS_TOO_FEW, f"On no date was enough said to decide a book; dates asked: {len(moments)}.")
     if not path.records:
         raise InputRejected(Code.ROWS_TOO_FEW, "Nothing that was decided between the dates is filled by their end.")
     return _finished(path, mandate.aum, decisions, len(moments) - len(decisions))

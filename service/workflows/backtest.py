@@ -94,7 +94,11 @@ class BacktestRoom:
         """Walk and keep the trial; see :func:`run_backtest` and, for who earned what, :func:`service.backtest.walk.walk`."""
         evenings = self._evenings_of(spec)
         source, findings = self._source(spec, evenings)
-        walked = walk(evenings, source, spec, progress, with_lines=with_lines)
+        try:
+            walked = walk(evenings, source, spec, progress, with_lines=with_lines)
+        except InputRejected as refused:
+            # What was noticed of the signal on the way is why nothing came of it.
+            raise InputRejected(refused.code, refused.message, [*refused.findings, *findings.shown()]) from refused
         flags = evenings.desk.panel.flags
         told = {
             "spec": spec.plain(),

@@ -72,3 +72,23 @@ def test_what_cannot_be_run_is_one_sentence_with_a_code(
 ) -> None:
     assert ask(room, *words) == 2
     assert f"[{code}]" in capsys.readouterr().err
+
+
+def test_a_history_in_tickers_that_nobody_knows_is_told_so(
+    room: Room, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strange = tmp_path / "strange.csv"
+    strange.write_text(
+        "date,ticker,signal\n2016-06-10,NOPE,0.4\n2016-06-10,ALSO,0.6\n2016-06-17,NOPE,0.5\n2016-06-17,ALSO,0.1\n"
+    )
+    for words in (("run",), ("capacity", "--aum", "1e7")):
+        assert ask(room, *words, "--signal", str(strange)) == 2
+        told = capsys.readouterr().err
+        assert "On no date was enough said" in told
+        assert "[rows_too_few]" in told
+        assert "NOPE" in told
+        assert told.count("coverage_too_low") == 2
+    grid = tmp_path / "grid.toml"
+    grid.write_text(f"signals = ['{strange}']")
+    assert ask(room, "sweep", str(grid)) == 2
+    assert "NOPE" in capsys.readouterr().err
