@@ -68,7 +68,8 @@ class CrowdalphaError(Exception):
     exit_code: ClassVar[int] = 70
 
     def __init__(self, code: Code, message: str) -> None:
-        super().__init__(message)
+        # Both: what an exception was made of is what another process makes it of again.
+        super().__init__(code, message)
         self.code = code
         self.message = message
 

@@ -1,8 +1,8 @@
 """Where the cells of a sweep are worked on: here, in processes of this machine, or on a Dask cluster.
 
 A worker gets the path of the home, the settings and a few cells; it opens the home itself and keeps the trials there. So the
-workers of a cluster need the same folder, and nothing that they return matters: which cells are finished is told by the files.
-No number depends on where a cell was worked on.
+workers of a cluster need the same folder. They return nothing but refusals: which cells are finished is told by the files. No
+number depends on where a cell was worked on.
 
 Cells that share a panel are kept together, since a worker computes a panel's evenings once; there are at least as many parts as
 workers. A part whose worker died is begun again, and what it had finished is not.
@@ -26,6 +26,8 @@ POLL_SECONDS = 0.5
 Part = tuple[Path, Settings, tuple[BacktestSpec, ...]]
 Watch = Callable[[], None]
 """Called now and then while the parts are worked on."""
+Refusals = dict[str, InputRejected]
+"""Why a backtest could not be run, by its identity."""
 
 
 class Executor(StrEnum):
@@ -49,13 +51,19 @@ def parts_of(home: Path, settings: Settings, specs: Sequence[BacktestSpec], work
     return found
 
 
-def work(part: Part) -> None:
-    """Run the cells of a part that are not finished, in a room that this process keeps."""
+def work(part: Part) -> Refusals:
+    """Run the cells of a part that are not finished, in a room that this process keeps, and return those that were refused."""
     home, settings, specs = part
     room = _room(home, settings)
+    refusals: Refusals = {}
     for spec in specs:
-        if room.trials.get(room.identity(spec)) is None:
-            room.run(spec)
+        identity = room.identity(spec)
+        if room.trials.get(identity) is None:
+            try:
+                room.run(spec)
+            except InputRejected as refused:
+                refusals[identity] = refused
+    return refusals
 
 
 @lru_cache(maxsize=1)
@@ -70,8 +78,8 @@ def _room(home: Path, settings: Settings) -> Any:
 
 def run_parts(
     executor: Executor, parts: Sequence[Part], watch: Watch, *, workers: int | None = None, scheduler: str | None = None
-) -> None:
-    """Work on the parts, on processes or on Dask.
+) -> Refusals:
+    """Work on the parts, on processes or on Dask, and return what was refused.
 
     Parameters
     ----------
@@ -89,9 +97,8 @@ def run_parts(
         stays, and a second run goes on from there.
     """
     if executor is Executor.PROCESSES:
-        _on_processes(parts, watch, workers or worker_count())
-    else:
-        _on_dask(parts, watch, workers or worker_count(), scheduler)
+        return _on_processes(parts, watch, workers or worker_count())
+    return _on_dask(parts, watch, workers or worker_count(), scheduler)
 
 
 def worker_count() -> int:
@@ -99,13 +106,14 @@ def worker_count() -> int:
     return os.cpu_count() or 1
 
 
-def _on_processes(parts: Sequence[Part], watch: Watch, workers: int) -> None:
+def _on_processes(parts: Sequence[Part], watch: Watch, workers: int) -> Refusals:
     import multiprocessing
     from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
     from concurrent.futures.process import BrokenProcessPool
 
     # Spawned, not forked: a copy of a process with threads and open databases is not a fresh one.
     context = multiprocessing.get_context("spawn")
+    refusals: Refusals = {}
     with ProcessPoolExecutor(min(workers, len(parts)), mp_context=context) as pool:
         waiting = {pool.submit(work, part) for part in parts}
         try:
@@ -113,20 +121,22 @@ def _on_processes(parts: Sequence[Part], watch: Watch, workers: int) -> None:
                 done, waiting = wait(waiting, POLL_SECONDS, FIRST_EXCEPTION)
                 watch()
                 for future in done:
-                    future.result()
+                    refusals |= future.result()
         except BrokenProcessPool as error:
             raise _lost("a process of the sweep") from error
         finally:
             for future in waiting:
                 future.cancel()
+    return refusals
 
 
-def _on_dask(parts: Sequence[Part], watch: Watch, workers: int, scheduler: str | None) -> None:
+def _on_dask(parts: Sequence[Part], watch: Watch, workers: int, scheduler: str | None) -> Refusals:
     try:
         dask: Any = import_module("dask.distributed")
     except ImportError as error:
         told = "The executor 'dask' needs the optional packages: install crowdalpha[cluster]."
         raise Unavailable(Code.DEPENDENCY_MISSING, told) from error
+    refusals: Refusals = {}
     with _client(dask.Client, workers, scheduler) as client:
         waiting = [client.submit(work, part, pure=False) for part in parts]
         try:
@@ -135,10 +145,11 @@ def _on_dask(parts: Sequence[Part], watch: Watch, workers: int, scheduler: str |
                     dask.wait(waiting, timeout=POLL_SECONDS)
                 watch()
                 for future in [f for f in waiting if f.done()]:
-                    future.result()
+                    refusals |= future.result()
                     waiting.remove(future)
         except dask.KilledWorker as error:
             raise _lost("the same part of the sweep on several workers") from error
+    return refusals
 
 
 @contextmanager

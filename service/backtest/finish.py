@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import Unavailable
-from service.backtest.executors import Executor, parts_of, run_parts, worker_count
+from crowdalpha.errors import InputRejected, Unavailable
+from service.backtest.executors import Executor, Refusals, parts_of, run_parts, worker_count
 from service.backtest.spec import BacktestSpec
 from service.backtest.trials import Trial
 from service.progress import Progress
@@ -51,25 +51,43 @@ def finish(room: BacktestRoom, named: Sequence[tuple[str, BacktestSpec]], worker
 
     Raises
     ------
-    InputRejected, Unavailable
-        As :func:`service.workflows.backtest.run_backtest` and :func:`service.backtest.executors.run_parts`.
+    InputRejected
+        As :func:`service.workflows.backtest.run_backtest`, with the words of the first backtest that was refused; the others
+        are finished by then.
+    Unavailable
+        As :func:`service.backtest.executors.run_parts`.
     """
     progress.note("Reading the prices.")
     identities = [room.identity(spec) for _, spec in named]
     due = {i: cell for i, cell in zip(identities, named, strict=True) if room.trials.get(i) is None}
     progress.start(len(due), f"{len(due)} of {len(named)} backtests")
+    refusals: Refusals = {}
     if workers.executor is Executor.SERIAL:
-        for words, spec in due.values():
-            room.run(spec)
-            progress.advance(words)
+        for identity, (words, spec) in due.items():
+            try:
+                room.run(spec)
+            except InputRejected as refused:
+                refusals[identity] = refused
+            else:
+                progress.advance(words)
     elif due:
         watch = _Watch(room, {identity: words for identity, (words, _) in due.items()}, progress)
         specs = [spec for _, spec in due.values()]
         count = workers.count or worker_count()
         parts = parts_of(room.platform.home.path, room.platform.settings, specs, count)
-        run_parts(workers.executor, parts, watch, workers=count, scheduler=workers.scheduler)
+        refusals = run_parts(workers.executor, parts, watch, workers=count, scheduler=workers.scheduler)
         watch()
+    for identity, (words, _) in due.items():
+        if identity in refusals:
+            raise _refused(words, len(refusals), len(named), refusals[identity])
     return Finished(tuple(_trial(room, identity) for identity in identities), len(due))
+
+
+def _refused(words: str, refused: int, of: int, why: InputRejected) -> InputRejected:
+    others = f" So were {refused - 1} more of {of}." if refused > 1 else ""
+    return InputRejected(
+        why.code, f"{words} was refused: {why.message}{others} What was not refused is finished.", why.findings
+    )
 
 
 class _Watch:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, Unavailable
 from service.backtest.executors import Executor, parts_of, run_parts
 from service.backtest.finish import Workers
@@ -102,6 +103,24 @@ def test_a_worker_that_dies_is_told_and_what_was_finished_stays(
     assert 1 <= len(room.trials.on_data(room.data_sha256)) < 4
     assert run_sweep(fresh, grid_of(serial)).found >= 1
     assert trial_bytes(fresh) == trial_bytes(serial.platform)
+
+
+@pytest.mark.parametrize("workers", [Workers(), Workers(Executor.PROCESSES, count=2), Workers(Executor.DASK, count=2)])
+def test_a_signal_that_is_refused_hinders_no_other(serial: Room, fresh: Platform, tmp_path: Path, workers: Workers) -> None:
+    if workers.executor is Executor.DASK:
+        pytest.importorskip("distributed", reason="Dask is not installed: the extra `cluster` has it")
+    strange = tmp_path / "strange.csv"
+    strange.write_text("date,ticker,signal\n2016-02-05,NOPE,0.4\n2016-02-12,NOPE,0.6\n")
+    grid = tmp_path / "grid.toml"
+    grid.write_text(f"signals = ['{strange}', '{serial.momentum}']\ncosts = [true, false]\nto = 2016-02-26")
+    with pytest.raises(InputRejected) as refused:
+        run_sweep(fresh, grid, workers)
+    assert refused.value.code is Code.ROWS_TOO_FEW
+    assert refused.value.message.startswith("strange costs=True was refused: On no date was enough said")
+    assert "So were 1 more of 4." in refused.value.message
+    assert "NOPE" in refused.value.findings[0].message
+    room = BacktestRoom(fresh)
+    assert len(room.trials.on_data(room.data_sha256)) == 2
 
 
 def _children() -> list[int]:
