@@ -382,6 +382,18 @@ def test_a_provider_can_move_tokens_set_a_mode_and_pool_stakes(crowdalpha: Run, 
         ("quiet_a", "0.5", "18"),
         ("quiet_b", "0.25", "18"),
     ]
+    # 68.5 tokens are left in the wallet; each act that asks for more is told so.
+    for act in (
+        ("provider", "withdraw", "quiet_one", "70"),
+        ("stake", "pool", "increase", "quiet_one", "70"),
+        ("model", "create", "quiet_c", "-t", "signals", "-p", "quiet_one", "--stake", "70"),
+    ):
+        code, _, told = crowdalpha(*act, *at)
+        assert code == 3
+        assert told == "The wallet holds 68.5 tokens and cannot give 70. [balance_too_low]\n"
+    crowdalpha("model", "create", "quiet_c", "-t", "signals", "-p", "quiet_one", *at)
+    code, _, told = crowdalpha("stake", "increase", "quiet_c", "68.500000000000000001", *at)
+    assert told == "The wallet holds 68.5 tokens and cannot give 68.500000000000000001. [balance_too_low]\n"
     assert crowdalpha("treasury", "deposit", "20.5", *at)[1] == "The treasury holds 20.5 tokens.\n"
     assert json.loads(crowdalpha("treasury", "show", "--json", *at)[1]) == {
         "balance_tokens": "20.5",

@@ -34,7 +34,7 @@ LIVES, ACTS = 500, 100
 LOOK_EVERY_ACTS = 20
 AMOUNTS = (0, 1, 2, 10**18 - 1, 10**18, 2**63 - 1, 2**63, 10**27)
 OPEN_MAX = 6
-"""Rounds that overlap in a life; :mod:`tests.service.test_overlap` has as many as 64."""
+"""Rounds that overlap in a life; :mod:`tests.staking.test_resolution` has as many as 64."""
 
 
 class Life:
