@@ -25,6 +25,15 @@ _PARTS = {"external": 1, "treasury": 1, "burned": 1, "provider": 2, "pool": 2, "
 CLASSES = tuple(_PARTS)
 """Every class of account."""
 
+SPOKEN = {
+    "provider": "The wallet",
+    "pool": "The pool",
+    "stake": "The stake",
+    "reserve": "The reserve",
+    "burned": "What is burned",
+}
+"""How a provider knows the accounts that can be too low."""
+
 
 def provider_account(provider_id: str) -> AccountId:
     """Return the account of a provider's free tokens."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from crowdalpha.canonical import Plain, canonical_hash
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InvariantBroken
-from staking.accounts import CLASSES, OVERDRAWN_ALLOWED, AccountId, account_class
+from staking.accounts import CLASSES, OVERDRAWN_ALLOWED, SPOKEN, AccountId, account_class
 from staking.amount import ATOMS_MAX, format_amount
 
 SEAL_FORMAT = 1
@@ -176,7 +176,8 @@ def changed_balances(balances: Mapping[AccountId, int], transfer: Transfer) -> B
         after = before + entry.amount_atoms
         if after < 0 and entry.account not in OVERDRAWN_ALLOWED:
             have, need = format_amount(before), format_amount(-entry.amount_atoms)
-            raise Conflict(Code.BALANCE_TOO_LOW, f"{entry.account} holds {have} tokens and cannot give {need}.")
+            who = SPOKEN[account_class(entry.account)]
+            raise Conflict(Code.BALANCE_TOO_LOW, f"{who} holds {have} tokens and cannot give {need} ({entry.account}).")
         changed[entry.account] = after
     return changed
 

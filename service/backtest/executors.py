@@ -54,7 +54,11 @@ def parts_of(home: Path, settings: Settings, specs: Sequence[BacktestSpec], work
 def work(part: Part) -> Refusals:
     """Run the cells of a part that are not finished, in a room that this process keeps, and return those that were refused."""
     home, settings, specs = part
-    room = _room(home, settings)
+    return run_each(_room(home, settings), specs)
+
+
+def run_each(room: Any, specs: Sequence[BacktestSpec], watch: Watch | None = None) -> Refusals:
+    """Run the specs that are not finished, one after the other, in a :class:`service.workflows.backtest.BacktestRoom`."""
     refusals: Refusals = {}
     for spec in specs:
         identity = room.identity(spec)
@@ -63,6 +67,8 @@ def work(part: Part) -> Refusals:
                 room.run(spec)
             except InputRejected as refused:
                 refusals[identity] = refused
+        if watch is not None:
+            watch()
     return refusals
 
 

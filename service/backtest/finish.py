@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, Unavailable
-from service.backtest.executors import Executor, Refusals, parts_of, run_parts, worker_count
+from service.backtest.executors import Executor, Refusals, parts_of, run_each, run_parts, worker_count
 from service.backtest.spec import BacktestSpec
 from service.backtest.trials import Trial
 from service.progress import Progress
@@ -61,18 +61,12 @@ def finish(room: BacktestRoom, named: Sequence[tuple[str, BacktestSpec]], worker
     identities = [room.identity(spec) for _, spec in named]
     due = {i: cell for i, cell in zip(identities, named, strict=True) if room.trials.get(i) is None}
     progress.start(len(due), f"{len(due)} of {len(named)} backtests")
+    watch = _Watch(room, {identity: words for identity, (words, _) in due.items()}, progress)
+    specs = [spec for _, spec in due.values()]
     refusals: Refusals = {}
     if workers.executor is Executor.SERIAL:
-        for identity, (words, spec) in due.items():
-            try:
-                room.run(spec)
-            except InputRejected as refused:
-                refusals[identity] = refused
-            else:
-                progress.advance(words)
+        refusals = run_each(room, specs, watch)
     elif due:
-        watch = _Watch(room, {identity: words for identity, (words, _) in due.items()}, progress)
-        specs = [spec for _, spec in due.values()]
         count = workers.count or worker_count()
         parts = parts_of(room.platform.home.path, room.platform.settings, specs, count)
         refusals = run_parts(workers.executor, parts, watch, workers=count, scheduler=workers.scheduler)

@@ -236,9 +236,9 @@ def walk(
             ic = shrunk_ic(source.record(moment), mandate.information_coefficient, mandate.ic_prior_rounds)
             decisions.append(_decide(evenings, path, mandate, source, moment, opinion, ic))
         progress.advance(str(panel.sessions[moment.row]))
-    path.carry(evenings.stretch(path.next_row, evenings.close_instant(end)))
     if not decisions:
         raise InputRejected(Code.ROWS_TOO_FEW, f"On no date was enough said to decide a book; dates asked: {len(moments)}.")
+    path.carry(evenings.stretch(path.next_row, evenings.close_instant(end)))
     if not path.records:
         raise InputRejected(Code.ROWS_TOO_FEW, "Nothing that was decided between the dates is filled by their end.")
     return _finished(path, mandate.aum, decisions, len(moments) - len(decisions))

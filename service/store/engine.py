@@ -194,7 +194,7 @@ def _engine(url: str, durable: bool) -> Engine:
         arguments = {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
         engine = create_engine(url, pool_pre_ping=True, connect_args=arguments, **pool)
         if not durable:
-            event.listen(engine, "connect", _wait_for_no_disk)
+            event.listen(engine, "connect", _prepare_hasty_postgresql)
         return engine
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}, **pool)
     event.listen(engine, "connect", partial(_prepare_sqlite, durable))
@@ -210,7 +210,7 @@ def _prepare_sqlite(durable: bool, connection: Any, _record: Any) -> None:
         connection.execute(statement)
 
 
-def _wait_for_no_disk(connection: Any, _record: Any) -> None:
+def _prepare_hasty_postgresql(connection: Any, _record: Any) -> None:
     # Outside of a transaction, whose rollback would take it back.
     connection.autocommit = True
     connection.execute("SET synchronous_commit = off")

@@ -15,7 +15,7 @@ from service.clock import instant_text
 from service.context import Platform
 from service.store import audit, keys, ledger, models, providers
 from service.store.records import KeyRecord, ModelRecord, ProviderRecord
-from staking import Transfer, deposit, format_amount, provider_account, stake, withdraw
+from staking import Transfer, deposit, provider_account, stake, withdraw
 
 NAME = re.compile(r"[a-z][a-z0-9_]{2,39}")
 SCOPES = ("read", "submit", "stake", "admin")
@@ -77,8 +77,6 @@ def _move(platform: Platform, provider_name: str, atoms: int, transfer: Callable
         raise InputRejected(Code.AMOUNT_INVALID, "What is moved is a positive amount.")
     with platform.store.write() as connection:
         provider = provider_named(connection, provider_name)
-        if transfer is withdraw:
-            check_wallet(connection, provider.id, atoms)
         now = platform.clock.now(connection)
         ledger.post(connection, [transfer(platform.ids.new(), provider.id, atoms, instant_text(now), provider_name)])
         audit.record(connection, now, provider_name, what, provider.id, {"atoms": str(atoms)})
@@ -104,7 +102,6 @@ def create_model(
         provider = provider_named(connection, provider_name)
         if models.model_by_name(connection, name) is not None:
             raise Conflict(Code.MODEL_EXISTS, f"There is a model '{name}' already.")
-        check_wallet(connection, provider.id, stake_atoms)
         now = platform.clock.now(connection)
         model = ModelRecord(platform.ids.new(), provider.id, name, tournament, now)
         models.add_model(connection, model)
@@ -172,20 +169,6 @@ def authenticate(platform: Platform, token: str, scope: str) -> ProviderRecord:
     if provider is None:
         raise InputRejected(Code.KEY_INVALID, "The API key is unknown or revoked.")
     return provider
-
-
-def check_wallet(connection: Connection, provider_id: str, atoms: int) -> None:
-    """Refuse what a wallet cannot give, in words that a provider knows: the ledger would name the account's id.
-
-    Raises
-    ------
-    Conflict
-        BALANCE_TOO_LOW.
-    """
-    held = ledger.balance(connection, provider_account(provider_id))
-    if held < atoms:
-        have, need = format_amount(held), format_amount(atoms)
-        raise Conflict(Code.BALANCE_TOO_LOW, f"The wallet holds {have} tokens and cannot give {need}.")
 
 
 def provider_named(connection: Connection, name: str) -> ProviderRecord:

@@ -15,7 +15,7 @@ from service.clock import instant_text
 from service.context import Platform
 from service.store import audit, ledger, models, stakes
 from service.store.records import ModelRecord, ProviderRecord, StakePool
-from service.workflows.accounts import check_wallet, provider_named
+from service.workflows.accounts import provider_named
 from service.workflows.stakes import candidates, check_positive, release_part
 from staking import Candidate, check_weights, format_amount, pool_account, split, stake_pool, unstake_pool
 
@@ -63,7 +63,6 @@ def increase_pool(platform: Platform, provider_name: str, atoms: int) -> PoolSta
     with platform.store.write() as connection:
         provider = provider_named(connection, provider_name)
         pool = _pool(connection, provider)
-        check_wallet(connection, provider.id, atoms)
         at = instant_text(platform.clock.now(connection))
         ledger.post(connection, [stake_pool(platform.ids.new(), provider.id, atoms, at, provider_name)])
         return _state(connection, provider.id, pool.weights_ppb)

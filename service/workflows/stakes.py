@@ -15,7 +15,7 @@ from service.clock import instant_text
 from service.context import Platform
 from service.store import audit, ledger, stakes
 from service.store.records import ModelRecord, StakePlan, StakeRelease
-from service.workflows.accounts import check_wallet, model_named
+from service.workflows.accounts import model_named
 from staking import STAKE_MODES, Candidate, format_amount, stake, stake_account, unstake
 
 COMPOUND, FIXED = STAKE_MODES
@@ -34,7 +34,6 @@ def increase(platform: Platform, model_name: str, atoms: int) -> Candidate:
     check_positive(atoms)
     with platform.store.write() as connection:
         model = _single(connection, model_name)
-        check_wallet(connection, model.provider_id, atoms)
         at = instant_text(platform.clock.now(connection))
         ledger.post(connection, [stake(platform.ids.new(), model.provider_id, model.id, atoms, at, model_name)])
         return candidates(connection, [model.id])[model.id]
