@@ -30,7 +30,7 @@ from staking.ledger import (
     verify_chain,
 )
 from staking.payout import PayoutLine, StakeLine, budget_can_bind, payout, payouts
-from staking.pools import check_weights, layout, reweight, split
+from staking.pools import check_weights, layout, reweight, split, targets
 from staking.releases import PendingRelease, release, shared_burn
 from staking.resolution import Resolution, ResolutionLine, resolve, void
 from staking.stakes import (
@@ -106,6 +106,7 @@ __all__ = [
     "stake",
     "stake_account",
     "stake_pool",
+    "targets",
     "top_up",
     "top_ups",
     "treasury_deposit",

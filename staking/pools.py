@@ -1,11 +1,13 @@
 """One pool behind several models: a provider names weights, and each close lays the pool out anew by them.
 
-What open rounds hold stays where it is, and so does what is on its way out, so a weight is reached as far as free atoms go.
+What an open round has at risk of a model stays behind it until the round is settled, and what is on its way out stays too. So a
+model comes down to its weight as rounds end; from the first close on it puts no more at risk than its weight says.
 
 For the weights wₘ in ppb, with ownₘ = free + held − pending of a model and whole = pool + Σ own:
 
 1. target = floor(wₘ · whole / 10⁹);
-2. a model above its target gives the difference, at most its free atoms that are not pending, to the pool;
+2. a model above its target gives the difference to the pool, at most its free atoms that are not pending, and no more than
+   leaves it the most that one open round has at risk;
 3. models below their targets take the difference from the pool; if it holds too little, each gets the same part of it.
 """
 
@@ -26,6 +28,18 @@ def check_weights(weights_ppb: Mapping[str, int]) -> None:
         raise InputRejected(Code.POOL_WEIGHTS, f"The weights of a pool are above 0 and sum to at most 1, not to {total} ppb.")
 
 
+def targets(pool_atoms: int, models: Sequence[Candidate], weights_ppb: Mapping[str, int]) -> dict[str, int]:
+    """Return what the weights give each model of the pool and all stakes together, in atoms; see :func:`layout`.
+
+    Examples
+    --------
+    >>> targets(100, [Candidate("a", 0, 0), Candidate("b", 20, 20)], {"a": 500_000_000, "b": 250_000_000})
+    {'a': 60, 'b': 30}
+    """
+    whole = pool_atoms + sum(one.own_atoms for one in models)
+    return {one.model_id: weights_ppb[one.model_id] * whole // PPB for one in models}
+
+
 def layout(pool_atoms: int, models: Sequence[Candidate], weights_ppb: Mapping[str, int]) -> dict[str, int]:
     """Return by how many atoms the stake account of each model changes; the pool takes the difference.
 
@@ -42,9 +56,9 @@ def layout(pool_atoms: int, models: Sequence[Candidate], weights_ppb: Mapping[st
     >>> layout(100, [Candidate("a", 0, 0), Candidate("b", 20, 20)], {"a": 500_000_000, "b": 250_000_000})
     {'a': 60, 'b': 10}
     """
-    whole = pool_atoms + sum(one.own_atoms for one in models)
-    wanted = {one.model_id: weights_ppb[one.model_id] * whole // PPB - one.own_atoms for one in models}
-    movable = {one.model_id: max(one.free_atoms - one.pending_atoms, 0) for one in models}
+    parts = targets(pool_atoms, models, weights_ppb)
+    wanted = {one.model_id: parts[one.model_id] - one.own_atoms for one in models}
+    movable = {one.model_id: one.movable_atoms for one in models}
     given = {model: -min(-change, movable[model]) for model, change in wanted.items() if change < 0}
     there = pool_atoms - sum(given.values())
     missing = sum(change for change in wanted.values() if change > 0)

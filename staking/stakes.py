@@ -8,7 +8,8 @@ For a model with ``free`` atoms in its stake account, ``held`` atoms in the rese
 their way out (:mod:`staking.releases`), under the clip c:
 
 1. a stake of mode ``fixed`` that is below its amount is topped up from the wallet, as far as that reaches;
-2. stake = free + held − pending (what stays the model's, whichever account it lies in), and at most the fixed amount;
+2. stake = free + held − pending (what stays the model's, whichever account it lies in), and at most the fixed amount, or the
+   part that a pool's weights give the model;
 3. at risk = min(stake, floor((free − pending) / c)), or nothing if the stake is below the least stake of the terms;
 4. reserved = ceil(at risk · c), which is at most ``free − pending`` by step 3.
 """
@@ -42,6 +43,10 @@ class Candidate:
         What of both is on its way back to the wallet; it may exceed ``free_atoms`` until rounds give back what they hold.
     fixed_atoms : int or None
         The constant amount of a stake of mode ``fixed``; None for one that compounds.
+    backing_atoms : int
+        The most that one open round has at risk of the model: so much of the stake must stay behind it.
+    share_atoms : int or None
+        What a pool's weights give the model; what it owns beyond that only waits to be moved. None without a pool.
     """
 
     model_id: str
@@ -49,6 +54,8 @@ class Candidate:
     free_atoms: int
     pending_atoms: int = 0
     fixed_atoms: int | None = None
+    backing_atoms: int = 0
+    share_atoms: int | None = None
 
     @property
     def own_atoms(self) -> int:
@@ -57,8 +64,14 @@ class Candidate:
 
     @property
     def counted_atoms(self) -> int:
-        """What a close may count of the stake: all that stays, or the fixed amount if that is less."""
-        return self.own_atoms if self.fixed_atoms is None else min(self.own_atoms, self.fixed_atoms)
+        """What a close may count of the stake: all that stays, or the fixed amount or the pool's share if that is less."""
+        limits = [limit for limit in (self.fixed_atoms, self.share_atoms) if limit is not None]
+        return min([self.own_atoms, *limits])
+
+    @property
+    def movable_atoms(self) -> int:
+        """What a pool may take of the stake: neither held nor pending, and not what an open round pays and burns on."""
+        return max(min(self.free_atoms - self.pending_atoms, self.own_atoms - self.backing_atoms), 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
 """What a close sets aside of the stakes behind its submissions, inside the closing transaction: no balance moves meanwhile.
 
-1. Every pool is laid out anew by its weights.
+1. Every pool is laid out anew by its weights. A model that cannot give all of what it has too much, because open rounds
+   stand on it, puts only its share at risk.
 2. Fixed stakes that are below their amount are topped up from the wallets of their providers.
 3. What is at risk is frozen, with what was chosen of the multipliers; the most that the round can burn of it goes to the
    round's reserves.
 """
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -27,6 +29,7 @@ from staking import (
     provider_account,
     reserve,
     reweight,
+    targets,
     top_up,
     top_ups,
 )
@@ -37,9 +40,9 @@ def round_reservations(
 ) -> dict[str, AtRisk]:
     """Freeze what round ``key`` puts at risk of each of ``model_ids``; return it by model, without those that risk nothing."""
     at = instant_text(now)
-    _post(connection, _reweights(connection, str(key), at))
+    shares = _lay_out_pools(connection, str(key), at)
     _post(connection, [_top_up(connection, str(key), model_ids, at)])
-    standing = candidates(connection, model_ids)
+    standing = {m: replace(one, share_atoms=shares.get(m)) for m, one in candidates(connection, model_ids).items()}
     frozen = close_stakes(standing.values(), terms)
     _post(connection, [reserve(str(key), frozen, at)])
     plans = stakes.plans_of(connection, [a.model_id for a in frozen]) if terms.choices_ppb else {}
@@ -59,14 +62,17 @@ def _post(connection: Connection, transfers: Collection[Transfer | None]) -> Non
     ledger.post(connection, [transfer for transfer in transfers if transfer is not None])
 
 
-def _reweights(connection: Connection, round_id: str, at: str) -> list[Transfer | None]:
-    found = []
+def _lay_out_pools(connection: Connection, round_id: str, at: str) -> dict[str, int]:
+    """Lay every pool out, and return what its weights give each of its models, in atoms."""
+    shares: dict[str, int] = {}
+    moves = []
     for pool in stakes.pools(connection):
-        standing = candidates(connection, list(pool.weights_ppb))
+        standing = list(candidates(connection, list(pool.weights_ppb)).values())
         idle = ledger.balance(connection, pool_account(pool.provider_id))
-        changes = layout(idle, list(standing.values()), pool.weights_ppb)
-        found.append(reweight(round_id, pool.provider_id, changes, at))
-    return found
+        moves.append(reweight(round_id, pool.provider_id, layout(idle, standing, pool.weights_ppb), at))
+        shares |= targets(idle, standing, pool.weights_ppb)
+    _post(connection, moves)
+    return shares
 
 
 def _top_up(connection: Connection, round_id: str, model_ids: Collection[str], at: str) -> Transfer | None:

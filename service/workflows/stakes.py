@@ -131,10 +131,11 @@ def release_part(platform: Platform, connection: Connection, model: ModelRecord,
 
 
 def candidates(connection: Connection, model_ids: Collection[str]) -> dict[str, Candidate]:
-    """Return how the stakes of models stand now: whole, free, pending, and the amount of those that are fixed."""
-    held = dict.fromkeys(model_ids, 0)
+    """Return how the stakes of models stand now: whole, free, pending, backing, and the amount of those that are fixed."""
+    held, backing = dict.fromkeys(model_ids, 0), dict.fromkeys(model_ids, 0)
     for record in stakes.open_reservations(connection, model_ids):
         held[record.model_id] += record.reserved_atoms
+        backing[record.model_id] = max(backing[record.model_id], record.at_risk_atoms)
     pending = dict.fromkeys(model_ids, 0)
     for one in stakes.pending_releases(connection, model_ids):
         pending[one.model_id] += one.amount_atoms - one.burned_atoms
@@ -143,7 +144,7 @@ def candidates(connection: Connection, model_ids: Collection[str]) -> dict[str, 
     found = {}
     for model in model_ids:
         own = free.get(stake_account(model), 0)
-        found[model] = Candidate(model, own + held[model], own, pending[model], fixed.get(model))
+        found[model] = Candidate(model, own + held[model], own, pending[model], fixed.get(model), backing[model])
     return found
 
 

@@ -41,6 +41,10 @@ class Reference:
         """Return a stake without what is on its way out."""
         return max(0, self.whole(model) - self.leaving(model))
 
+    def backing(self, model: str) -> int:
+        """Return the most that one open round has at risk of a model."""
+        return max((risks[model][0] for risks in self.frozen.values() if model in risks), default=0)
+
     def leaving(self, model: str) -> int:
         """Return what of a stake is on its way out."""
         return sum(left for whose, left, _ in self.pending if whose == model)
@@ -113,33 +117,37 @@ class Reference:
 
     def close(self, name: str, models: Sequence[str], clip: Fraction) -> None:
         """Lay pools out, fill fixed stakes, set aside what the round can burn."""
+        shares: dict[str, int] = {}
         for provider in sorted(self.pools):
-            self.lay_out(provider)
+            shares |= self.lay_out(provider)
         for model in sorted(set(models) & set(self.fixed)):
             wallet = f"provider:{self.owner[model]}"
             self.move(wallet, f"stake:{model}", min(self.atoms[wallet], self.fixed[model] - self.own(model)))
         risks = {}
         for model in models:
             spare = max(0, self.free(model) - self.leaving(model))
-            risk = min(self.own(model), floor(spare / clip), self.fixed.get(model, self.own(model)))
+            own = self.own(model)
+            risk = min(own, floor(spare / clip), self.fixed.get(model, own), shares.get(model, own))
             if risk:
                 risks[model] = (risk, model in self.fixed)
         self.frozen[name] = risks
         for model, (risk, _) in risks.items():
             self.move(f"stake:{model}", f"reserve:{name}:{model}", ceil(risk * clip))
 
-    def lay_out(self, provider: str) -> None:
-        """Bring each model of a pool to its part, as far as free atoms reach."""
+    def lay_out(self, provider: str) -> dict[str, int]:
+        """Bring each model of a pool to its part, as far as free atoms behind no round reach; return the parts."""
         weights, pool = self.pools[provider], f"pool:{provider}"
         whole = self.atoms[pool] + sum(map(self.own, weights))
-        lacks = {model: floor(weight * whole) - self.own(model) for model, weight in weights.items()}
+        parts = {model: floor(weight * whole) for model, weight in weights.items()}
+        lacks = {model: part - self.own(model) for model, part in parts.items()}
         for model, lack in lacks.items():
-            spare = max(0, self.free(model) - self.leaving(model))
+            spare = max(0, min(self.free(model) - self.leaving(model), self.own(model) - self.backing(model)))
             self.move(f"stake:{model}", pool, min(-lack, spare))
         wanted = sum(lack for lack in lacks.values() if lack > 0)
         part = min(Fraction(1), Fraction(self.atoms[pool], wanted)) if wanted else Fraction(0)
         for model, lack in lacks.items():
             self.move(pool, f"stake:{model}", floor(lack * part))
+        return parts
 
     def settle(self, name: str, earned: Mapping[str, int]) -> None:
         """Pay, burn and give back; then let go what had waited. Nothing earned is what a void round brings."""

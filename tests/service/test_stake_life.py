@@ -246,7 +246,7 @@ def test_a_mode_that_makes_no_sense_is_refused(platform: Platform, mode: str, at
     assert caught.value.code is code
 
 
-def test_a_pool_is_laid_out_at_each_close_and_keeps_what_rounds_hold(platform: Platform) -> None:
+def test_a_pool_is_laid_out_at_each_close_and_takes_nothing_that_a_round_stands_on(platform: Platform) -> None:
     accounts.create_provider(platform, "ada", 2_000)
     ids = [accounts.create_model(platform, "ada", name, Tournament.SIGNALS).id for name in ("ada_one", "ada_two")]
     pools.set_pool(platform, "ada", {"ada_one": 3 * PPB // 4, "ada_two": PPB // 4})
@@ -259,12 +259,27 @@ def test_a_pool_is_laid_out_at_each_close_and_keeps_what_rounds_hold(platform: P
     with platform.store.write() as connection:
         close(connection, 2, TERMS, ids)
     state = pools.pool_state(platform, "ada")
-    # 10 of the 1,000 are wanted on the first, and round 1 holds 38 of it.
-    assert [(one.stake_atoms, one.free_atoms) for _, _, one in state.models] == [(38, 0), (500, 475)]
-    assert state.idle_atoms == 462
+    # 10 of the 1,000 are wanted on the first, but round 1 pays and burns on its 750: they stay, and 10 are put at risk anew.
+    assert [(one.stake_atoms, one.free_atoms) for _, _, one in state.models] == [(750, 711), (250, 237)]
+    assert state.idle_atoms == 0
     with platform.store.read() as connection:
-        kinds = [(r.transfer.id.split(":")[1], r.transfer.kind) for r in ledger.history(connection, limit=4)]
-    assert kinds == [("reserve", "reserve"), ("reweight", "reweight"), ("reserve", "reserve"), ("reweight", "reweight")]
+        at_risk = {a.model_id: a.at_risk_atoms for a in stakes.at_risk_of_round(connection, round_key(2))}
+    assert at_risk == dict(zip(ids, (10, 250), strict=True))
+    # Nothing of it can be taken out while the rounds are open.
+    state = pools.decrease_pool(platform, "ada", 900)
+    assert [one.pending_atoms for _, _, one in state.models] == [675, 225]
+    assert standing(platform, ids[0])[3] == 1_000
+    assert sum(workflow.cancel(platform, name) for name in ("ada_one", "ada_two")) == 900
+    with platform.store.write() as connection:
+        settle_round(platform, connection, 1, TERMS, None)
+        close(connection, 3, TERMS, ids)
+    state = pools.pool_state(platform, "ada")
+    # Of the first all but the 10 of round 2 may go; the second is brought to its 500, and the rest lies idle.
+    assert [one.stake_atoms for _, _, one in state.models] == [10, 500]
+    assert state.idle_atoms == 490
+    with platform.store.read() as connection:
+        kinds = [(r.transfer.id.split(":")[1], r.transfer.kind) for r in ledger.history(connection, limit=2)]
+    assert kinds == [("reserve", "reserve"), ("reweight", "reweight")]
 
 
 def test_a_pool_releases_from_its_models_in_proportion_once_nothing_is_idle(platform: Platform) -> None:

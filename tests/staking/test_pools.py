@@ -34,7 +34,12 @@ def test_a_pool_is_laid_out_by_its_weights(
     assert [found.get(name, 0) for name in "ab"] == changes
 
 
-def test_drawn_pools_keep_every_atom_and_take_none_that_is_held_or_pending() -> None:
+def test_what_an_open_round_has_at_risk_stays_behind_its_model() -> None:
+    models = [Candidate("a", 1_000, 950, backing_atoms=800), Candidate("b", 0, 0)]
+    assert layout(0, models, {"a": 1, "b": HALF}) == {"a": -200, "b": 200}
+
+
+def test_drawn_pools_keep_every_atom_and_take_none_that_is_held_or_pending_or_backs_a_round() -> None:
     seed = 20260107
     print(f"seed {seed}")
     rng = random.Random(seed)
@@ -44,7 +49,10 @@ def test_drawn_pools_keep_every_atom_and_take_none_that_is_held_or_pending() -> 
         models = []
         for name in weights:
             free, held = random_atoms(rng), random_atoms(rng)
-            models.append(Candidate(name, free + held, free, rng.choice([0, free, rng.randint(0, free + held)])))
+            pending = rng.choice([0, free, rng.randint(0, free + held)])
+            models.append(
+                Candidate(name, free + held, free, pending, backing_atoms=rng.choice([0, rng.randint(0, free + held)]))
+            )
         pool = random_atoms(rng)
         changes = layout(pool, models, weights)
         assert pool - sum(changes.values()) >= 0
@@ -52,6 +60,7 @@ def test_drawn_pools_keep_every_atom_and_take_none_that_is_held_or_pending() -> 
         for one in models:
             change, target = changes.get(one.model_id, 0), Fraction(weights[one.model_id], PPB) * whole
             assert one.free_atoms + change >= min(one.free_atoms, one.pending_atoms)
+            assert one.own_atoms + change >= min(one.own_atoms, one.backing_atoms)
             # Nobody overshoots: a change leads towards the target and not beyond it, but for the part of an atom.
             assert abs(one.own_atoms + change - target) <= abs(one.own_atoms - target) + 1
 
