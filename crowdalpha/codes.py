@@ -142,6 +142,10 @@ class Code(StrEnum):
     REBALANCE_EXPIRED = "rebalance_expired", "The open that the rebalance was decided for has passed."
     REBALANCE_BLOCKED = "rebalance_blocked", "A pre-trade check found something that keeps the rebalance from being sent."
     APPROVAL_LIMIT = "approval_limit", "The rebalance lies outside the limits of automatic approval: an operator must decide."
+    FUND_RUINED = (
+        "fund_ruined",
+        "The fund's equity is not above zero, or next to nothing beside what it holds: no book is decided on it.",
+    )
     FUND_HALTED = "fund_halted", "The fund is halted: nothing is sent until it is resumed."
     PRICE_STALE = "price_stale", "A name to be traded has had no trade for too many sessions."
     PRICE_JUMP = "price_jump", "A price has moved too far since the decision."

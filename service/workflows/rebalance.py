@@ -47,6 +47,9 @@ from service.workflows.blend import fund_view, record_of_scores
 
 __all__ = ["Decision", "load_fund_mandate", "read_decision", "rebalance"]
 
+LEVERAGE_RUIN = 100.0
+"""A gross of so many times the equity is ruin as much as no equity: what is left of it is the rounding of large sums."""
+
 
 def _wait_for_decision(platform: Platform, view: PanelView, minutes: int) -> None:
     """Refuse to decide earlier after the session's close than the mandate says."""
@@ -69,7 +72,8 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
     Raises
     ------
     Conflict
-        ROUND_NOT_DUE when ``as_of`` is not the last session known; ROUND_STATE when no round closed on it.
+        ROUND_NOT_DUE when ``as_of`` is not the last session known; ROUND_STATE when no round closed on it; FUND_RUINED when
+        the fund's equity is not above zero, or a hundredth of what it holds.
     InputRejected
         PRICE_BASIS when whole shares are to be traded and prices hold dividends.
     """
@@ -91,6 +95,7 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
         fund_says = fund_view(platform, connection, sources, now)
         record_ic = record_of_scores(platform, connection)
         book, _ = read_book(connection, platform)
+        _refuse_ruin(book)
         ids = fund_says.asset_ids
         asset_ids = np.union1d(ids, book.asset_ids[book.positions != 0])
         split = score_parts(platform, connection, sources, fund_says.evidence["weights"], ids, asset_ids)
@@ -106,6 +111,14 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
     with platform.store.read() as connection:
         findings = pretrade_findings(platform, connection, PaperBroker(platform), view, result)
     return _commit(platform, result, findings)
+
+
+def _refuse_ruin(book: BookState) -> None:
+    # Weights are parts of equity: of nothing they are zeros, and a book that is held would look like an empty one.
+    held = float(np.abs(book.positions).sum())
+    if not book.equity > held / LEVERAGE_RUIN:
+        message = f"The fund's equity is {book.equity:,.2f} with {held:,.2f} gross held; no book can be decided on that."
+        raise Conflict(Code.FUND_RUINED, message)
 
 
 def _stands(record: RebalanceRecord, session: date) -> bool:

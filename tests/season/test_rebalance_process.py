@@ -328,6 +328,19 @@ def test_a_difference_from_the_brokers_account_blocks_until_it_is_gone(opened) -
     assert approve(platform, "ann").record.state == "approved"
 
 
+@pytest.mark.parametrize("equity", [0.0, -5e6])
+def test_a_fund_without_equity_is_proposed_no_book_and_told_what_it_holds(opened, equity: float) -> None:
+    platform = opened()
+    reject(platform, "ann", "to decide anew")
+    with platform.store.write() as connection:
+        through = fund.get_fund_state(connection).through
+        book = read_book(connection, platform)[0]
+        put_book(connection, platform, replace(book, cash=book.cash + equity - book.equity), through)
+    caught = refused(Code.FUND_RUINED, rebalance, platform)
+    assert f"{np.abs(book.positions).sum():,.2f} gross held" in caught.message
+    assert latest(platform).state == "rejected"
+
+
 def test_a_statement_of_another_broker_is_compared(opened) -> None:
     platform = opened()
     book = book_of(platform)
