@@ -57,6 +57,7 @@ class Code(StrEnum):
     ROUND_NOT_OPEN = "round_not_open", "The round does not take submissions now."
     ROUND_STATE = "round_state", "The round's state does not allow this step."
     ROUND_NOT_DUE = "round_not_due", "The instant for this step has not come yet."
+    ROUND_CLOSING = "round_closing", "A round is due to be closed: what its close counts of stakes stands still until it is."
     SUBMISSION_LATE = "submission_late", "The file came after the round had closed: it is kept, and has no stake and no weight."
     SUBMISSION_UNKNOWN = "submission_unknown", "There is no such submission."
     MODEL_UNKNOWN = "model_unknown", "There is no such model."

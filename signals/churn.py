@@ -5,7 +5,7 @@ Churn is a change of ranks, between 0 (same order) and 2 (reversed); turnover, a
 1. Both signals are ranked and Gaussianized on their own universe and residualized against that universe's own exposures: an
    order that moved with the factors alone is not held against a provider.
 2. Only the assets in both universes are compared. If they are fewer than 80 % of either universe, there is no usable history:
-   the answer is None, and everything is retained.
+   the answer is None. What a round makes of that is said in :mod:`service.workflows.retentions`.
 3. Churn is one minus Spearman's correlation of the residuals. Residuals that differ by rounding alone are ties.
 4. The retained part of a positive payout is 1 up to a threshold, then falls along a logistic curve; burns are not touched.
 
@@ -223,6 +223,11 @@ def _neutral(ranks: FloatArray, exposures: FloatArray) -> FloatArray:
     rest = residualize(gauss, exposures)
     rest[np.max(np.abs(rest), axis=1) <= WHOLLY_EXPLAINED * np.max(np.abs(gauss), axis=1)] = 0.0
     return rest
+
+
+def comparable(ids_a: Sequence[str], ids_b: Sequence[str]) -> bool:
+    """Say whether two universes share enough for signals on them to be compared: 80 % of the larger."""
+    return _common(ids_a, ids_b) is not None
 
 
 def _common(ids_a: Sequence[str], ids_b: Sequence[str]) -> tuple[IntArray, IntArray] | None:

@@ -168,7 +168,8 @@ def changed_balances(balances: Mapping[AccountId, int], transfer: Transfer) -> B
     Raises
     ------
     Conflict
-        ``BALANCE_TOO_LOW`` if an account would fall below zero that must not.
+        ``BALANCE_TOO_LOW`` if an account would fall below zero that must not; ``AMOUNT_INVALID`` if it would hold more than
+        a database can (:data:`staking.amount.ATOMS_MAX`), on either side of zero.
     """
     changed: Balances = {}
     for entry in transfer.entries:
@@ -178,6 +179,8 @@ def changed_balances(balances: Mapping[AccountId, int], transfer: Transfer) -> B
             have, need = format_amount(before), format_amount(-entry.amount_atoms)
             who = SPOKEN[account_class(entry.account)]
             raise Conflict(Code.BALANCE_TOO_LOW, f"{who} holds {have} tokens and cannot give {need} ({entry.account}).")
+        if abs(after) > ATOMS_MAX:
+            raise Conflict(Code.AMOUNT_INVALID, f"No account can hold as much as this would bring to {entry.account}.")
         changed[entry.account] = after
     return changed
 

@@ -80,6 +80,13 @@ def earlier_selected(connection: Connection, model_id: str, before: RoundKey, co
     return [_record(row) for row in connection.execute(statement)]
 
 
+def last_counted(connection: Connection, before: RoundKey) -> int | None:
+    """Return the number of the last earlier round of the tournament that counted a file of anybody, or None."""
+    table = submissions.c
+    counted = (table.tournament == int(before.tournament)) & table.accepted & table.on_time & (table.number < before.number)
+    return connection.execute(select(func.max(table.number)).where(counted)).scalar()
+
+
 def submissions_of_round(connection: Connection, key: RoundKey) -> list[SubmissionRecord]:
     """Return all uploads of a round, refused and late ones too, in their order."""
     statement = select(submissions).where(of_round(submissions, key)).order_by(submissions.c.sequence)

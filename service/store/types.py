@@ -40,9 +40,9 @@ def encode_amount(atoms: int) -> str:
     return f"p{atoms:0{AMOUNT_DIGITS}d}" if atoms >= 0 else f"n{_BOUND + atoms:0{AMOUNT_DIGITS}d}"
 
 
-def decode_amount(text: str) -> int:
-    """Return the atoms that :func:`encode_amount` wrote as ``text``; any other text raises ValueUnfit."""
-    if not _AMOUNT_TEXT.fullmatch(text):
+def decode_amount(text: object) -> int:
+    """Return the atoms that :func:`encode_amount` wrote as ``text``; anything else raises ValueUnfit."""
+    if not isinstance(text, str) or not _AMOUNT_TEXT.fullmatch(text):
         raise ValueUnfit(Code.LEDGER_BROKEN, f"The database holds {text!r:.100} where an amount belongs.")
     digits = int(text[1:])
     return digits if text[0] == "p" else digits - _BOUND

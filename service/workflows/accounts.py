@@ -15,6 +15,7 @@ from service.clock import instant_text
 from service.context import Platform
 from service.store import audit, keys, ledger, models, providers
 from service.store.records import KeyRecord, ModelRecord, ProviderRecord
+from service.workflows.overdue import refuse_wallet_while_closing
 from staking import Transfer, deposit, provider_account, stake, withdraw
 
 NAME = re.compile(r"[a-z][a-z0-9_]{2,39}")
@@ -55,6 +56,8 @@ def deposit_tokens(platform: Platform, provider_name: str, atoms: int) -> int:
     ------
     InputRejected
         PROVIDER_UNKNOWN; AMOUNT_INVALID for an amount that is not positive.
+    Conflict
+        ROUND_CLOSING while a close is due that may fill a fixed stake from the wallet.
     """
     return _move(platform, provider_name, atoms, deposit, "deposit")
 
@@ -67,7 +70,7 @@ def withdraw_tokens(platform: Platform, provider_name: str, atoms: int) -> int:
     InputRejected
         PROVIDER_UNKNOWN; AMOUNT_INVALID for an amount that is not positive.
     Conflict
-        BALANCE_TOO_LOW: what is staked is not in the wallet.
+        BALANCE_TOO_LOW: what is staked is not in the wallet; ROUND_CLOSING as above.
     """
     return _move(platform, provider_name, atoms, withdraw, "withdraw")
 
@@ -78,6 +81,7 @@ def _move(platform: Platform, provider_name: str, atoms: int, transfer: Callable
     with platform.store.write() as connection:
         provider = provider_named(connection, provider_name)
         now = platform.clock.now(connection)
+        refuse_wallet_while_closing(connection, provider.id, now)
         ledger.post(connection, [transfer(platform.ids.new(), provider.id, atoms, instant_text(now), provider_name)])
         audit.record(connection, now, provider_name, what, provider.id, {"atoms": str(atoms)})
         return ledger.balance(connection, provider_account(provider.id))
@@ -93,7 +97,7 @@ def create_model(
     InputRejected
         NAME_INVALID or PROVIDER_UNKNOWN.
     Conflict
-        MODEL_EXISTS, or BALANCE_TOO_LOW when the wallet does not hold the stake.
+        MODEL_EXISTS; BALANCE_TOO_LOW when the wallet does not hold the stake; ROUND_CLOSING.
     """
     _check_name(name)
     if stake_atoms < 0:
@@ -106,6 +110,7 @@ def create_model(
         model = ModelRecord(platform.ids.new(), provider.id, name, tournament, now)
         models.add_model(connection, model)
         if stake_atoms:
+            refuse_wallet_while_closing(connection, provider.id, now)
             ledger.post(connection, [stake(platform.ids.new(), provider.id, model.id, stake_atoms, instant_text(now), name)])
         audit.record(connection, now, provider_name, "create_model", model.id, {"stake_atoms": str(stake_atoms)})
     return model

@@ -29,7 +29,7 @@ from service.metamodels import latest_public
 from service.store import submissions
 from service.store.records import ModelRecord, RoundRecord
 from service.workflows.gates import compares, gate_of, largest_moves
-from service.workflows.retentions import NEUTRAL_CHURN, former_churns, retained_ppb
+from service.workflows.retentions import NEUTRAL_CHURN, counted_churns, former_churns, retained_ppb
 from service.workflows.submit import is_on_time, judge_for, model_of, round_taking
 from signals.churn import RoundSignal
 from signals.preview import FORMER_ROUNDS, crowd_correlation, exposed, moved, spread
@@ -39,11 +39,13 @@ from staking import format_amount
 UNLINKED = "Not told in the classic tournament: it would link the ids of one era to those of another."
 NO_MODEL = "Name a model to compare the file with its earlier ones."
 NO_CHURN = "It depends on the churn against the model's previous file: name a model."
-NO_EARLIER = "The model has no earlier file that a round counted: there is nothing to compare with, and everything is retained."
+NO_EARLIER = "The model has no earlier file that a round counted: there is nothing to compare with."
 OTHER_UNIVERSE = (
     "The universe of {round}, where the model's previous file counted, shares less than 80 % with this round's: they are not"
-    " compared, and everything is retained."
+    " compared."
 )
+AS_CHANGED = "Without a file to compare with, the model counts as one whose signal changed wholly: a churn of 1."
+NOBODY_HAS = "No model has a file to compare with: everything is retained."
 NO_PUBLIC = "No resolved round of the tournament has a public meta-model yet."
 OTHER_CROWD = "The universe of {round}, the last round with a public meta-model, shares less than 80 % with this round's."
 
@@ -151,11 +153,10 @@ def _tournament(named: Tournament | None, model: ModelRecord | None) -> Tourname
 
 def _figures(asked: _Question) -> dict[str, Any]:
     notes: dict[str, str] = {}
-    history = _history(asked, notes)
     return {
         "neutralization": _neutralization(asked),
-        "history": history,
-        "retention": _retention(asked, None if history is None else history["neutral_churn"], notes),
+        "history": _history(asked, notes),
+        "retention": _retention(asked, notes),
         "eligibility": _eligibility(asked, notes),
         "meta_model": _meta_model(asked, notes),
         "notes": notes,
@@ -212,14 +213,20 @@ def _round_signal(ranks: FloatArray, frame: RoundFrame) -> RoundSignal:
     return RoundSignal(frame.asset_ids.tolist(), ranks, frame.neutralizers, frame.weights_v)
 
 
-def _retention(asked: _Question, churn: float | None, notes: dict[str, str]) -> dict[str, Any]:
+def _retention(asked: _Question, notes: dict[str, str]) -> dict[str, Any]:
     payout = RoundTerms.from_dict(asked.record.terms).payout
-    retained = None
-    if payout.retention == NEUTRAL_CHURN and (asked.unlinked or asked.model is None):
+    if payout.retention != NEUTRAL_CHURN:
+        return {"rule": payout.retention, "retained": retained_ppb(None, payout) / PPB}
+    if asked.unlinked or asked.model is None:
         notes["retention"] = UNLINKED if asked.unlinked else NO_CHURN
-    else:
-        retained = retained_ppb(churn, payout) / PPB
-    return {"rule": payout.retention, "retained": retained}
+        return {"rule": payout.retention, "retained": None}
+    one = (asked.model.id,)
+    churn = counted_churns(asked.platform, asked.connection, asked.record.key, asked.frame, one, lambda _: asked.ranks).get(
+        one[0]
+    )
+    if "history" in notes:
+        notes["retention"] = NOBODY_HAS if churn is None else AS_CHANGED
+    return {"rule": payout.retention, "retained": retained_ppb(churn, payout) / PPB}
 
 
 def _eligibility(asked: _Question, notes: dict[str, str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from service.settings import load_terms
 from service.store import audit, stakes
 from service.store.records import StakePlan
 from service.workflows.accounts import model_named
+from service.workflows.overdue import refuse_while_closing
 from staking import STAKE_MODES
 
 
@@ -31,12 +32,15 @@ def choose(platform: Platform, model_name: str, chosen_ppb: Mapping[str, int]) -
     ------
     InputRejected
         MODEL_UNKNOWN; CHOICE_INVALID for a multiplier that the terms in force do not offer, naming those that they do.
+    Conflict
+        ROUND_CLOSING.
     """
     with platform.store.write() as connection:
         model = model_named(connection, model_name)
         terms = terms_in_force(platform, model.tournament)
         refuse_unoffered(terms, chosen_ppb)
         now = platform.clock.now(connection)
+        refuse_while_closing(connection, now)
         before = stakes.plans_of(connection, [model.id]).get(model.id) or StakePlan(model.id, STAKE_MODES[0], None, now)
         stakes.put_plan(connection, replace(before, chosen_ppb=dict(chosen_ppb) or None, changed_at=now))
         audit.record(connection, now, model.provider_id, "choose_multipliers", model.id, {"chosen_ppb": dict(chosen_ppb)})

@@ -16,6 +16,7 @@ from service.context import Platform
 from service.store import audit, ledger, models, stakes
 from service.store.records import ModelRecord, ProviderRecord, StakePool
 from service.workflows.accounts import provider_named
+from service.workflows.overdue import refuse_while_closing
 from service.workflows.stakes import candidates, check_positive, release_part
 from staking import Candidate, check_weights, format_amount, pool_account, split, stake_pool, unstake_pool
 
@@ -41,12 +42,13 @@ def set_pool(platform: Platform, provider_name: str, weights_ppb: Mapping[str, i
     InputRejected
         PROVIDER_UNKNOWN; POOL_WEIGHTS for weights that are not such, or a model of somebody else.
     Conflict
-        STAKE_POOLED for a model whose stake is fixed: a pool compounds.
+        STAKE_POOLED for a model whose stake is fixed: a pool compounds; ROUND_CLOSING.
     """
     check_weights(weights_ppb)
     with platform.store.write() as connection:
         provider = provider_named(connection, provider_name)
         now = platform.clock.now(connection)
+        refuse_while_closing(connection, now)
         by_id = _own_models(connection, provider, weights_ppb)
         if by_id:
             stakes.put_pool(connection, StakePool(provider.id, by_id, now))
@@ -63,7 +65,9 @@ def increase_pool(platform: Platform, provider_name: str, atoms: int) -> PoolSta
     with platform.store.write() as connection:
         provider = provider_named(connection, provider_name)
         pool = _pool(connection, provider)
-        at = instant_text(platform.clock.now(connection))
+        now = platform.clock.now(connection)
+        refuse_while_closing(connection, now)
+        at = instant_text(now)
         ledger.post(connection, [stake_pool(platform.ids.new(), provider.id, atoms, at, provider_name)])
         return _state(connection, provider.id, pool.weights_ppb)
 
@@ -76,12 +80,14 @@ def decrease_pool(platform: Platform, provider_name: str, atoms: int) -> PoolSta
     InputRejected
         PROVIDER_UNKNOWN, AMOUNT_INVALID.
     Conflict
-        POOL_UNKNOWN; BALANCE_TOO_LOW.
+        POOL_UNKNOWN; BALANCE_TOO_LOW; ROUND_CLOSING.
     """
     check_positive(atoms)
     with platform.store.write() as connection:
         provider = provider_named(connection, provider_name)
         pool = _pool(connection, provider)
+        now = platform.clock.now(connection)
+        refuse_while_closing(connection, now)
         state = _state(connection, provider.id, pool.weights_ppb)
         owned = {model.id: one.own_atoms for model, _, one in state.models}
         whole = state.idle_atoms + sum(owned.values())
@@ -90,7 +96,7 @@ def decrease_pool(platform: Platform, provider_name: str, atoms: int) -> PoolSta
             raise Conflict(Code.BALANCE_TOO_LOW, f"The pool of '{provider_name}' holds {have} tokens to release, not {want}.")
         idle = min(atoms, state.idle_atoms)
         if idle:
-            at = instant_text(platform.clock.now(connection))
+            at = instant_text(now)
             ledger.post(connection, [unstake_pool(platform.ids.new(), provider.id, idle, at, provider_name)])
         parts = split(atoms - idle, owned)
         for model, _, _ in state.models:

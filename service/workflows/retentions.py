@@ -2,7 +2,9 @@
 
 1. For each model find its previous file: what the last earlier round of the tournament that counted any of it counted.
 2. Compare the two signals, each neutral to its own round's exposures (:func:`signals.churn.neutral_churns`).
-3. Bring the churn on the curve of the round's terms, and the retained part to parts per billion.
+3. A model without a file to compare counts as changed wholly, or a new name each week would keep what churn takes. Where
+   nobody could have one, because the round before is of another universe or there is none, it counts as unchanged.
+4. Bring the churn on the curve of the round's terms, and the retained part to parts per billion.
 
 It stores nothing. Decision instant: the round's close; earlier rounds' files and exposures were frozen before.
 """
@@ -19,11 +21,14 @@ from service.context import Platform
 from service.frames import RoundFrame, get_frame
 from service.store import submissions
 from service.store.records import RetentionRecord, SubmissionRecord
-from signals.churn import neutral_churns, retention
+from signals.churn import comparable, neutral_churns, retention
 from signals.quantize import retention_ppb
 
 NEUTRAL_CHURN = "neutral_churn"
 """The rule of the terms that asks for churn; under the other one everything is retained."""
+
+CHURN_WITHOUT_FILE = 1.0
+"""That of a signal which has nothing to do with the one before, as numerai-tools counts a missing history."""
 
 ValuesOf = Callable[[str], FloatArray]
 
@@ -48,8 +53,29 @@ def round_retentions(
     """
     churns: dict[str, float] = {}
     if payout.retention == NEUTRAL_CHURN:
-        churns = former_churns(platform, connection, key, frame, model_ids, values_of)
+        churns = counted_churns(platform, connection, key, frame, model_ids, values_of)
     return [RetentionRecord(key, m, churns.get(m), retained_ppb(churns.get(m), payout)) for m in model_ids]
+
+
+def counted_churns(
+    platform: Platform,
+    connection: Connection,
+    key: RoundKey,
+    frame: RoundFrame,
+    model_ids: Sequence[str],
+    values_of: ValuesOf,
+) -> dict[str, float]:
+    """Return the churn by which each model is paid; one is left out only where no model could have had a file to compare."""
+    found = former_churns(platform, connection, key, frame, model_ids, values_of)
+    if len(found) == len(model_ids):
+        return found
+    number = submissions.last_counted(connection, key)
+    if number is None:
+        return found
+    before = get_frame(connection, platform.blobs, RoundKey(key.tournament, number))
+    if not comparable(frame.asset_ids.tolist(), before.asset_ids.tolist()):
+        return found
+    return dict.fromkeys(model_ids, CHURN_WITHOUT_FILE) | found
 
 
 def former_churns(

@@ -16,6 +16,7 @@ from service.context import Platform
 from service.store import audit, ledger, stakes
 from service.store.records import ModelRecord, StakePlan, StakeRelease
 from service.workflows.accounts import model_named
+from service.workflows.overdue import refuse_while_closing
 from staking import STAKE_MODES, Candidate, format_amount, stake, stake_account, unstake
 
 COMPOUND, FIXED = STAKE_MODES
@@ -29,12 +30,14 @@ def increase(platform: Platform, model_name: str, atoms: int) -> Candidate:
     InputRejected
         MODEL_UNKNOWN, AMOUNT_INVALID.
     Conflict
-        BALANCE_TOO_LOW when the wallet does not hold that much; STAKE_POOLED.
+        BALANCE_TOO_LOW when the wallet does not hold that much; STAKE_POOLED; ROUND_CLOSING.
     """
     check_positive(atoms)
     with platform.store.write() as connection:
         model = _single(connection, model_name)
-        at = instant_text(platform.clock.now(connection))
+        now = platform.clock.now(connection)
+        refuse_while_closing(connection, now)
+        at = instant_text(now)
         ledger.post(connection, [stake(platform.ids.new(), model.provider_id, model.id, atoms, at, model_name)])
         return candidates(connection, [model.id])[model.id]
 
@@ -47,11 +50,12 @@ def decrease(platform: Platform, model_name: str, atoms: int) -> Candidate:
     InputRejected
         MODEL_UNKNOWN, AMOUNT_INVALID.
     Conflict
-        BALANCE_TOO_LOW when less than that is left of the stake; STAKE_POOLED.
+        BALANCE_TOO_LOW when less than that is left of the stake; STAKE_POOLED; ROUND_CLOSING.
     """
     check_positive(atoms)
     with platform.store.write() as connection:
         model = _single(connection, model_name)
+        refuse_while_closing(connection, platform.clock.now(connection))
         release_part(platform, connection, model, atoms)
         return candidates(connection, [model.id])[model.id]
 
@@ -64,7 +68,7 @@ def cancel(platform: Platform, model_name: str) -> int:
     InputRejected
         MODEL_UNKNOWN.
     Conflict
-        RELEASE_UNKNOWN when nothing is pending.
+        RELEASE_UNKNOWN when nothing is pending; ROUND_CLOSING.
     """
     with platform.store.write() as connection:
         model = model_named(connection, model_name)
@@ -72,6 +76,7 @@ def cancel(platform: Platform, model_name: str) -> int:
         if not pending:
             raise Conflict(Code.RELEASE_UNKNOWN, f"No part of the stake of '{model_name}' is on its way back.")
         now = platform.clock.now(connection)
+        refuse_while_closing(connection, now)
         for one in pending:
             stakes.end_release(connection, one.id, "cancelled", now)
         atoms = sum(one.amount_atoms - one.burned_atoms for one in pending)
@@ -94,7 +99,7 @@ def set_mode(platform: Platform, model_name: str, mode: str, fixed_atoms: int | 
     InputRejected
         MODEL_UNKNOWN; REQUEST_INVALID for another mode; AMOUNT_INVALID for an amount that is missing or too much.
     Conflict
-        STAKE_POOLED: a pool compounds.
+        STAKE_POOLED: a pool compounds; ROUND_CLOSING.
     """
     if mode not in STAKE_MODES:
         raise InputRejected(Code.REQUEST_INVALID, f"A stake's mode is {' or '.join(STAKE_MODES)}, not '{mode[:40]}'.")
@@ -103,6 +108,7 @@ def set_mode(platform: Platform, model_name: str, mode: str, fixed_atoms: int | 
     with platform.store.write() as connection:
         model = _single(connection, model_name)
         now = platform.clock.now(connection)
+        refuse_while_closing(connection, now)
         before = stakes.plans_of(connection, [model.id]).get(model.id) or StakePlan(model.id, mode, None, now)
         plan = replace(before, mode=mode, fixed_atoms=fixed_atoms, changed_at=now)
         stakes.put_plan(connection, plan)

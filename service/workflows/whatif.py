@@ -2,9 +2,9 @@
 
 1. *load* the rounds of the model's tournament that were resolved with a score of it: published integers and totals, and where
    the terms have a gate on churn or turnover, the frozen files.
-2. *decide* by the true rule. In mode ``fixed`` the same stake is at risk in every round, as if a wallet always filled it up,
-   and payouts leave it. In mode ``compound`` one stake lives through the closes and the resolutions in their order: each close
-   reserves, each resolution gives back and pays (:mod:`staking.stakes`).
+2. *decide* by the true rule: one stake lives through the closes and the resolutions in their order. Each close reserves, and
+   counts as much as what is free by then allows; each resolution gives back (:mod:`staking.stakes`). In mode ``fixed`` a wallet
+   that never runs dry fills the stake up before each close, and payouts leave it; in mode ``compound`` they stay.
 3. The total at risk of a round is its own with the model's line replaced; so is the share in its budget, for which the others
    are paid anew by the same terms. Whether a gate of other terms would have kept *others* out is not asked.
 
@@ -115,6 +115,8 @@ def what_if(
     stake_atoms: int | None = None,
     mode: str = FIXED,
     chosen_ppb: Mapping[str, int] | None = None,
+    *,
+    unstaked: bool = False,
 ) -> WhatIf:
     """Pay the resolved rounds of a model anew.
 
@@ -127,7 +129,10 @@ def what_if(
     mode : str
         One of :data:`staking.STAKE_MODES`.
     chosen_ppb : mapping of str to int, optional
-        Multipliers in ppb where the terms leave a choice; by default what was chosen for the model last.
+        Multipliers in ppb where the terms leave a choice, for all rounds; by default what each close froze, and the terms' own
+        multipliers where nothing was frozen.
+    unstaked : bool
+        Whether only rounds count in which the model had nothing at risk.
 
     Raises
     ------
@@ -145,18 +150,15 @@ def what_if(
         refuse_unoffered(terms, chosen_ppb)
     with platform.store.read() as connection:
         model = model_named(connection, model_name)
-        if chosen_ppb is None:
-            plan = stakes.plans_of(connection, [model.id]).get(model.id)
-            chosen_ppb = (None if plan is None else plan.chosen_ppb) or {}
         history = _history(platform, connection, model, None if terms is None else terms.payout, chosen_ppb)
-        replayed = _fixed if mode == FIXED else _compound
-        lines, end = replayed(connection, model.id, history, stake)
+        history = [past for past in history if not (unstaked and past.line.own_at_risk_atoms)]
+        lines, end = _replayed(connection, model.id, history, stake, filled=mode == FIXED)
     return WhatIf(model_name, terms_name or "", mode, stake, end, lines)
 
 
 def virtual_lines(platform: Platform, model_name: str, stake_atoms: int | None = None) -> tuple[WhatIfLine, ...]:
     """Return what a fixed stake would have earned, by the rounds' own terms, where the model had nothing at risk."""
-    return tuple(line for line in what_if(platform, model_name, None, stake_atoms).lines if not line.own_at_risk_atoms)
+    return what_if(platform, model_name, None, stake_atoms, unstaked=True).lines
 
 
 def _history(
@@ -164,7 +166,7 @@ def _history(
     connection: Connection,
     model: ModelRecord,
     terms: PayoutTerms | None,
-    chosen_ppb: Mapping[str, int],
+    chosen_ppb: Mapping[str, int] | None,
 ) -> list[_Past]:
     published: dict[RoundKey, dict[str, int]] = {}
     for score in scores.scores_of_model(connection, model.id):
@@ -172,6 +174,7 @@ def _history(
     churns = {r.round: r.churn for r in scores.retentions_of_model(connection, model.id)}
     totals = {r.round: r.total_at_risk for r in resolutions.list_resolutions(connection, model.tournament)}
     paid = dict(resolutions.lines_of_model(connection, model.id))
+    frozen = {key: a.chosen_ppb or {} for key, a in stakes.at_risk_of_model(connection, model.id).items()}
     found = []
     for record in rounds.list_rounds(connection, model.tournament, (RoundState.RESOLVED,)):
         if record.key not in published:
@@ -188,7 +191,7 @@ def _history(
             record.key, tuple(lacks), gate, 0, totals[record.key],
             retained_ppb(churns.get(record.key), payout_terms), 0, own_atoms, 0 if own_line is None else own_line.payout_atoms,
         )  # fmt: skip
-        choice = payout_terms.allowed_choice(chosen_ppb)
+        choice = payout_terms.allowed_choice(frozen.get(record.key, {}) if chosen_ppb is None else chosen_ppb)
         found.append(_Past(record, payout_terms, published[record.key], choice, line, totals[record.key] - own_atoms))
     return found
 
@@ -205,16 +208,17 @@ def _gate(platform: Platform, connection: Connection, record: RoundRecord, terms
     return "" if gate is None else gate[0].value
 
 
-def _fixed(connection: Connection, model_id: str, history: list[_Past], stake: int) -> tuple[tuple[WhatIfLine, ...], int]:
-    lines = [_settled(connection, model_id, past, _put(past, stake, stake)) for past in history]
-    return tuple(lines), stake + sum(line.payout_atoms for line in lines)
+def _replayed(
+    connection: Connection, model_id: str, history: list[_Past], stake: int, *, filled: bool
+) -> tuple[tuple[WhatIfLine, ...], int]:
+    """Let one stake live through closes and resolutions; what resolves at an instant is free for a close at the same.
 
-
-def _compound(connection: Connection, model_id: str, history: list[_Past], stake: int) -> tuple[tuple[WhatIfLine, ...], int]:
-    """Let one stake live through closes and resolutions; what resolves at an instant is free for a close at the same."""
+    ``filled``: before each close a wallet brings the stake, free and held, back to what it was, and payouts go there.
+    """
     free, held, closed = stake, 0, dict[RoundKey, WhatIfLine]()
     for _, resolves, past in _events(history):
         if not resolves:
+            free = stake - held if filled else free
             line = closed[past.record.key] = _put(past, free + held, at_risk(free + held, free, past.payout.clip_ppb))
             reserved = reservation(line.at_risk_atoms, past.payout.clip_ppb)
             free, held = free - reserved, held + reserved
@@ -222,7 +226,8 @@ def _compound(connection: Connection, model_id: str, history: list[_Past], stake
         line = closed[past.record.key] = _settled(connection, model_id, past, closed[past.record.key])
         reserved = reservation(line.at_risk_atoms, past.payout.clip_ppb)
         free, held = free + reserved + line.payout_atoms, held - reserved
-    return tuple(closed[past.record.key] for past in history), free
+    lines = tuple(closed[past.record.key] for past in history)
+    return lines, stake + sum(line.payout_atoms for line in lines)
 
 
 def _events(history: list[_Past]) -> list[tuple[datetime, bool, _Past]]:

@@ -2,6 +2,7 @@
 home; the classic tournament pays by terms that offer a choice."""
 
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def stake(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     """Return a function that runs a command of ``stake``: (exit code, standard output, standard error)."""
     served = serve_small(tmp_path / "home")
     served.platform.store.dispose()
+    with sqlite3.connect(served.platform.home.database) as connection:  # open by the clock of the command, too
+        connection.execute("UPDATE rounds SET closes_at = '2200-01-01T00:00:00.000000+00:00' WHERE state = 'open'")
     monkeypatch.setenv("CROWDALPHA_TOURNAMENTS__CLASSIC__TERMS", "classic-2021-04")
 
     def call(*arguments: str) -> tuple[int, str, str]:
@@ -42,6 +45,15 @@ def test_a_choice_is_kept_told_and_forgotten(stake: Run, tmp_path: Path) -> None
     with store.read() as connection:
         assert stakes.plans_of(connection, [model.id])[model.id].chosen_ppb is None
     store.dispose()
+
+
+def test_after_the_closing_instant_nothing_is_chosen_or_staked_until_the_close(stake: Run, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "home" / "crowdalpha.db") as connection:
+        connection.execute("UPDATE rounds SET closes_at = '2016-01-01T00:00:00.000000+00:00' WHERE state = 'open'")
+    for arguments in (("choose", "alice_ridge", "mmc=0.5"), ("increase", "alice_ridge", "1")):
+        code, out, err = stake(*arguments)
+        assert (code, out) == (3, "")
+        assert "is due to be closed" in " ".join(err.split())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ out as they did, to the atom; other terms and stakes are worked out in fractions
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
 from math import floor
@@ -19,6 +20,7 @@ from service.reports.virtual import whatif_report
 from service.settings import load_settings, load_terms
 from service.settings.places import shipped_config
 from service.store import models, resolutions, rounds, scores, stakes
+from service.store.records import StakePlan
 from service.workflows.whatif import virtual_lines, what_if
 from signals.churn import retention
 from signals.quantize import retention_ppb
@@ -29,6 +31,7 @@ OTHER = {
     "tight": ('budget_tokens = "20000"', 'budget_tokens = "3"'),
     "small": ('stake_threshold_tokens = "72000"', 'stake_threshold_tokens = "500"'),
     "gated": ('clip = "0.05"', 'clip = "0.05"\nchurn_max = "0.15"'),
+    "whole": ('clip = "0.05"', 'clip = "1"'),
     "strict": ('retention_threshold = "0.20"', 'retention_threshold = "0.01"'),
 }
 
@@ -117,9 +120,36 @@ def test_other_terms_and_stakes_pay_what_the_formula_says(platform: Platform, te
         assert any(0 < line.payout_atoms < twin(platform, line.round, _wide(terms), model_id, stake) for line in found.lines)
 
 
-def _wide(terms: PayoutTerms) -> PayoutTerms:
-    from dataclasses import replace
+def test_a_fixed_stake_risks_in_overlapping_rounds_no_more_than_real_closes_could(platform: Platform) -> None:
+    """Under a clip of 100 % a round holds all that it has at risk, and its neighbours get what is left: nothing."""
+    stake = 100 * TOKEN
+    found = what_if(platform, "momentum", "whole", stake)
+    with platform.store.read() as connection:
+        at = {r.key: r for r in rounds.list_rounds(connection, Tournament.SIGNALS, (RoundState.RESOLVED,))}
+    by_hand: dict[RoundKey, int] = {}
+    for key in sorted(at, key=lambda key: at[key].closes_at):
+        still_open = [k for k in by_hand if (at[k].resolved_at or at[k].closes_at) > at[key].closes_at]
+        by_hand[key] = stake - sum(by_hand[k] for k in still_open)
+    assert {line.round: line.at_risk_atoms for line in found.lines} == by_hand
+    assert sorted(set(by_hand.values())) == [0, stake]
+    assert found.end_atoms == stake + sum(line.payout_atoms for line in found.lines)
 
+
+def test_a_choice_made_today_pays_no_round_that_closed_before(platform: Platform) -> None:
+    model_id = named(platform, Tournament.CLASSIC)["ridge_plain"]
+    before = what_if(platform, "ridge_plain", "classic-2021-04"), virtual_lines(platform, "ridge_plain")
+    with platform.store.write() as connection:
+        plan = StakePlan(model_id, "compound", None, platform.clock.now(connection), {"mmc": 2 * PPB})
+        stakes.put_plan(connection, plan)
+    try:
+        after = what_if(platform, "ridge_plain", "classic-2021-04"), virtual_lines(platform, "ridge_plain")
+    finally:
+        with platform.store.write() as connection:
+            stakes.put_plan(connection, replace(plan, chosen_ppb=None))
+    assert after == before
+
+
+def _wide(terms: PayoutTerms) -> PayoutTerms:
     return replace(terms, budget_atoms=10**40)
 
 
@@ -150,7 +180,7 @@ def test_a_chosen_multiplier_counts_where_the_terms_offer_it(platform: Platform)
     for mmc, chosen in ((0, None), (2, {"mmc": 2 * PPB})):
         for line in what_if(platform, "ridge_plain", "classic-2021-04", chosen_ppb=chosen).lines:
             score = own[line.round, "corr"] + mmc * own[line.round, "mmc"]
-            assert line.payout_atoms == 100 * TOKEN * max(-PPB // 4, min(score, PPB // 4)) // PPB
+            assert line.payout_atoms == line.at_risk_atoms * max(-PPB // 4, min(score, PPB // 4)) // PPB
     with pytest.raises(InputRejected) as caught:
         what_if(platform, "ridge_plain", "classic-2021-04", chosen_ppb={"mmc": 3 * PPB})
     assert caught.value.code is Code.CHOICE_INVALID

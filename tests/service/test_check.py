@@ -6,6 +6,7 @@ Method: rounds on moving universes through the workflows; numbers by numerai-too
 import hashlib
 import io
 import json
+import math
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from crowdalpha.errors import InputRejected
 from crowdalpha.ids import Tournament
 from service.frames import get_book, get_frame, put_frame
 from service.store import models, providers, rounds, scores
+from service.workflows import accounts
 from service.workflows import check as workflow
 from service.workflows.check import check
 from service.workflows.submit import submit
@@ -231,7 +233,38 @@ def test_a_first_file_has_no_history_and_keeps_everything(served: Served) -> Non
     none = {"neutral_churn": None, "mean_neutral_churn": None, "max_churn": None, "max_turnover": None}
     assert figures["history"] == {"model": MODEL, "rounds": [], **none}
     assert figures["retention"]["retained"] == 1.0
-    assert figures["notes"] == {"history": workflow.NO_EARLIER}
+    assert figures["notes"] == {"history": workflow.NO_EARLIER, "retention": workflow.NOBODY_HAS}
+
+
+def test_a_new_name_counts_as_one_that_changed_wholly_once_others_have_files(served: Served) -> None:
+    lived(served, 1)
+    fresh = "alice_fresh"
+    accounts.create_model(served.platform, "alice", fresh, SIGNALS)
+    data = csv_of(drift(universe(1), 1))
+    figures = check(served.platform, data, model_name=fresh).figures
+    assert figures["history"]["neutral_churn"] is None
+    by_hand = 2 / (1 + math.exp(10 * (1.0 - 0.2)))
+    assert figures["retention"]["retained"] == pytest.approx(by_hand, abs=1e-9)
+    assert figures["notes"]["retention"] == workflow.AS_CHANGED
+    key = close_latest(served, {fresh: data, MODEL: data})
+    with served.platform.store.read() as connection:
+        kept = {r.model_id: r for r in scores.retentions_of_round(connection, key)}
+    new, old = kept[model_id(served, fresh)], kept[model_id(served, MODEL)]
+    assert (new.churn, new.retention_ppb) == (1.0, round(by_hand * 1e9))
+    assert old.churn is not None
+    assert old.churn < 1.0
+
+
+def test_a_file_of_years_ago_on_another_universe_spares_nobody_what_others_are_held_to(served: Served) -> None:
+    close_latest(served, {MODEL: csv_of(drift(TICKERS, 0))})
+    open_next(served, universe(25), seed=1)
+    close_latest(served, {OTHER: csv_of(drift(universe(25), 1))})
+    key = open_next(served, universe(26), seed=2)
+    close_latest(served, {name: csv_of(drift(universe(26), 2)) for name in (MODEL, OTHER)})
+    with served.platform.store.read() as connection:
+        kept = {r.model_id: r.churn for r in scores.retentions_of_round(connection, key)}
+    assert kept[model_id(served, MODEL)] == 1.0
+    assert kept[model_id(served, OTHER)] < 1.0
 
 
 def test_universes_that_share_too_little_are_not_compared(served: Served) -> None:

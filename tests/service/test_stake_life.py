@@ -4,21 +4,23 @@ Amounts are atoms. A stake of 1,000 that backs a round under a clip of 5 % has 9
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import CrowdalphaError
-from crowdalpha.ids import Tournament
+from crowdalpha.errors import Conflict, CrowdalphaError
+from crowdalpha.ids import RoundState, Tournament
 from crowdalpha.terms import PPB
 from service.context import Platform
-from service.store import audit, ledger, stakes
+from service.store import audit, ledger, rounds, stakes
 from service.store.engine import Store
 from service.workflows import accounts, pools
 from service.workflows import stakes as workflow
 from tests.builders.money import payout_terms
 from tests.builders.stakers import close, inside, rolled_back, round_key, settle_round, stakers_on
+from tests.builders.store_rows import T0, round_record
 
 TERMS = payout_terms({"corr": PPB}, budget_tokens=1)
 STATES = ("empty", "free", "backing", "leaving", "gone", "pooled", "pooled_backing")
@@ -191,6 +193,55 @@ def check(platform: Platform, state: str, act: str, expected: Outcome) -> None:
             found = error.code
             assert standing(here, model_id) == before, f"{act} was refused to {state} and yet changed something"
         assert found == expected, f"{act} in {state}"
+
+
+OF_THE_PROVIDER = tuple(act for act in ACTS if act not in {"close another", "burn", "pay", "void"})
+LIKE_BEFORE = frozenset({"deposit", "withdraw", "withdraw beyond the wallet"})
+"""Acts on a wallet that no fixed stake is filled from: no close counts them."""
+
+
+def test_between_a_rounds_closing_instant_and_its_close_nothing_that_it_counts_changes(store: Store, tmp_path: Path) -> None:
+    """A close of six days late would otherwise count what was staked when the market had moved."""
+    platform, met = stakers_on(tmp_path / "home", store.url), 0
+    overdue = replace(round_record(9), closes_at=T0)
+    for act in OF_THE_PROVIDER:
+        for state, without in zip(STATES, TABLE[act], strict=True):
+            with rolled_back(platform.store) as connection:
+                here = inside(platform, connection)
+                model_id = reach(here, state)
+                rounds.add_round(connection, overdue)
+                before = standing(here, model_id)
+                try:
+                    ACTS[act](here, model_id)
+                    found: Outcome = standing(here, model_id)
+                except CrowdalphaError as error:
+                    found = error.code
+                    assert standing(here, model_id) == before
+            met += found is Code.ROUND_CLOSING
+            if act in LIKE_BEFORE or isinstance(without, Code):
+                assert found in {without, Code.ROUND_CLOSING}, f"{act} in {state}"
+            else:
+                assert found is Code.ROUND_CLOSING, f"{act} in {state}"
+    assert met > 40
+
+
+def test_a_wallet_that_fills_a_fixed_stake_stands_still_while_a_close_is_due(platform: Platform) -> None:
+    accounts.create_provider(platform, "ada", 100)
+    accounts.create_model(platform, "ada", "ada_one", Tournament.SIGNALS, 100)
+    workflow.set_mode(platform, "ada_one", "fixed", 600)
+    with platform.store.write() as connection:
+        rounds.add_round(connection, replace(round_record(9), closes_at=T0))
+    for act in (
+        lambda: accounts.deposit_tokens(platform, "ada", 500),
+        lambda: accounts.withdraw_tokens(platform, "ada", 1),
+        lambda: accounts.create_model(platform, "ada", "ada_two", Tournament.SIGNALS, 1),
+    ):
+        with pytest.raises(Conflict) as caught:
+            act()
+        assert caught.value.code is Code.ROUND_CLOSING
+    with platform.store.write() as connection:
+        rounds.advance_round(connection, round_key(9), (RoundState.OPEN,), RoundState.VOID)
+    assert accounts.deposit_tokens(platform, "ada", 500) == 500
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InvariantBroken
 from staking import (
+    ATOMS_MAX,
     GENESIS_HASH,
     KIND_FLOWS,
     LedgerEntry,
@@ -17,6 +18,7 @@ from staking import (
     append,
     apply,
     changed_balances,
+    deposit,
     replay,
     seal,
     verify_chain,
@@ -115,6 +117,16 @@ def test_no_account_falls_below_zero_but_external_and_treasury() -> None:
         apply({"provider:p1": 4}, transfer("t", "stake", "provider:p1", "stake:m1", 5))
     assert caught.value.code is Code.BALANCE_TOO_LOW
     assert replay([transfer("t", "payout", "treasury", "stake:m1", 5)]) == {"stake:m1": 5, "treasury": -5}
+
+
+def test_no_account_comes_to_more_than_a_database_can_hold_on_either_side_of_zero() -> None:
+    most = deposit("d1", "ada", ATOMS_MAX, AT)
+    held = replay([most])
+    assert held == {"external": -ATOMS_MAX, "provider:ada": ATOMS_MAX}
+    for who in ("ada", "bob"):  # too much for the wallet, or for what came from outside
+        with pytest.raises(Conflict) as caught:
+            apply(held, deposit("d2", who, 1, AT))
+        assert caught.value.code is Code.AMOUNT_INVALID
 
 
 def test_applying_a_transfer_changes_no_argument_and_no_other_account() -> None:

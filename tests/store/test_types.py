@@ -73,7 +73,9 @@ def test_what_is_no_amount_is_refused(sample, value):
         connection.execute(insert(SAMPLE), {"id": 1, "amount": value})
 
 
-@pytest.mark.parametrize("text", ["", "1", "p1", "q" + "0" * 78, "p" + "0" * 77 + "²", "n" + "0" * 79, "p" + "0" * 78 + "\n"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "p1", "q" + "0" * 78, "p" + "0" * 77 + "²", "n" + "0" * 79, "p" + "0" * 78 + "\n", b"p0", 7]
+)
 def test_text_that_is_no_amount_is_never_read_as_one(text):
     with pytest.raises(InvariantBroken):
         decode_amount(text)
