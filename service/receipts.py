@@ -81,14 +81,19 @@ class Receipt:
                 raise _refuse(f"the field {name} is of the wrong kind")
         if data["format"] != RECEIPT_FORMAT:
             raise _refuse(f"its format is {data['format']}, and {RECEIPT_FORMAT} is the one that is known")
-        return cls(**data)
+        receipt = cls(**data)
+        try:
+            receipt.text()
+        except ValueError as error:  # half of a surrogate pair: text that has no bytes
+            raise _refuse("a field holds text that cannot be written") from error
+        return receipt
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Receipt":
         """Read a receipt from :meth:`to_json`; raises InputRejected (``RECEIPT_INVALID``) for any other text."""
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _refuse("it is not JSON") from error
         if not isinstance(data, dict):
             raise _refuse("it is not a JSON object")

@@ -67,13 +67,10 @@ class Bundle:
 
     def array(self, name: str) -> "np.ndarray[Any, Any]":
         """Return the array of an ``.npy`` file; raises InputRejected where it is not there or holds objects."""
-        import numpy as np
-
         try:
-            array: np.ndarray[Any, Any] = np.load(io.BytesIO(self._need(name)), allow_pickle=False)
+            return read_array(self._need(name))
         except (ValueError, EOFError, OSError) as error:
             raise unreadable(f"its file {name} is no array") from error
-        return array
 
     def _need(self, name: str) -> bytes:
         if name not in self.files:
@@ -98,6 +95,14 @@ def array_bytes(array: "np.ndarray[Any, Any]") -> bytes:
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
     return buffer.getvalue()
+
+
+def read_array(data: bytes) -> "np.ndarray[Any, Any]":
+    """Return the array that :func:`array_bytes` wrote; raises ValueError, EOFError or OSError for what is none."""
+    import numpy as np
+
+    array: np.ndarray[Any, Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    return array
 
 
 def write_bundle(kind: str, round_id: str, files: Mapping[str, bytes], signer: "Signer") -> bytes:

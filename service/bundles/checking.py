@@ -1,6 +1,6 @@
 """``crowdalpha verify``: all that can be checked of a bundle and of a receipt, in order, up to the first difference."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ from crowdalpha.canonical import sha256_hex
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from service.bundles.archive import COMPLETE, Bundle, differs, read_bundle
+from service.bundles.completeness import check_files
 from service.bundles.payments import Settled, check_payments, path_of
 from service.bundles.sealed import is_sealed, open_sealed
 from service.receipts import Receipt, verify_receipt
@@ -103,6 +104,7 @@ def _receipt(data: bytes, file: bytes | None, public_key: str | None, checked: _
 
 def _check_bundle(bundle: Bundle, receipt: Receipt | None, file: bytes | None, checked: _Steps) -> None:
     settled = check_payments(bundle)
+    check_files(bundle, settled)
     resolution = settled.resolution
     checked.note(
         f"All {len(resolution.lines)} settlements follow from their inputs: {format_amount(resolution.total_payout_atoms)} "
@@ -120,6 +122,7 @@ def _check_bundle(bundle: Bundle, receipt: Receipt | None, file: bytes | None, c
             f"The scores of all {found.models} models follow from their files: {', '.join(found.kinds) or 'none'}.",
             rescored_models=found.models, rescored_kinds=list(found.kinds), not_rescored=dict(found.left_out),
         )  # fmt: skip
+        _tell_left_out(found.left_out, checked)
     if receipt is not None:
         _check_against(bundle, settled, receipt, file, checked)
 
@@ -131,6 +134,11 @@ def _check_against(bundle: Bundle, settled: Settled, receipt: Receipt, file: byt
     if not receipt.on_time:
         checked.note("The receipt is for a late file, which did not count.")
         return
+    if settled.told["submissions_root"] is None:
+        checked.note("The round was made void before its close: no file of anybody counted, and nothing was at risk.")
+        return
+    if leaf is not None and leaf["received_at"] == receipt.received_at and leaf["sha256"] != receipt.sha256:
+        raise differs("the receipt names another file than the one that counted, of the same model at the same instant")
     if leaf is None or leaf["received_at"] < receipt.received_at:
         raise differs("the receipt is for a file on time, and no file of its model as late as that counted")
     if (leaf["sha256"], leaf["received_at"]) != (receipt.sha256, receipt.received_at):
@@ -148,5 +156,9 @@ def _check_against(bundle: Bundle, settled: Settled, receipt: Receipt, file: byt
             f"Its scores follow from the file: {', '.join(found.kinds) or 'none could be computed'}.",
             rescored_models=found.models, rescored_kinds=list(found.kinds), not_rescored=dict(found.left_out),
         )  # fmt: skip
-        for kind, reason in found.left_out.items():
-            checked.note(f"Not computed again: {kind}, because {reason}.")
+        _tell_left_out(found.left_out, checked)
+
+
+def _tell_left_out(left_out: Mapping[str, str], checked: _Steps) -> None:
+    for kind, reason in left_out.items():
+        checked.note(f"Not computed again: {kind}, because {reason}.")

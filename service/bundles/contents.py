@@ -9,7 +9,8 @@
 - ``ledger.json``: the sealed transfers of the round: what was reserved, burned, released and paid
 - ``yardstick/…``: what a file of the round is scored beside, as far as it is public (see :func:`yardstick`)
 
-``complete`` alone: ``files/<sha256>.csv`` as received, and ``frozen/…``, all that the close and the final score used.
+``complete`` alone: ``files/<sha256>.csv`` as received, and ``frozen/…``, all that the close and the final score used. What
+becomes public of a classic round is less: see :func:`revealed_files`.
 """
 
 from collections.abc import Mapping
@@ -23,10 +24,11 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected
 from crowdalpha.ids import RoundKey, RoundState, Tournament
 from crowdalpha.terms import RoundTerms
-from service.bundles.archive import array_bytes
+from market.arrays import IntArray
+from service.bundles.archive import array_bytes, read_array
 from service.clock import instant_text
 from service.context import Platform
-from service.frames import get_book, get_features, get_frame
+from service.frames import RoundFrame, get_book, get_features, get_frame
 from service.metamodels import is_withheld
 from service.store import ledger, resolutions, rounds, scores, submissions
 from service.store.records import ResolutionRecord, RoundRecord, SubmissionRecord
@@ -103,6 +105,29 @@ def complete_files(platform: Platform, connection: Connection, key: RoundKey) ->
     return files
 
 
+def revealed_files(platform: Platform, connection: Connection, key: RoundKey) -> dict[str, bytes]:
+    """Return the files of the bundle that becomes public after a while: the complete one, less what names a classic id's asset.
+
+    A classic round shows the files of its providers, its target and its meta-model, row by row in the order of the ids. Its
+    assets, their exposures and weights, and the meta-model made neutral to these, stay with the auditor for ever.
+    """
+    whole = complete_files(platform, connection, key)
+    if key.tournament is Tournament.SIGNALS:
+        return whole
+    frame = get_frame(connection, platform.blobs, key)
+    order = _by_label(frame)
+    files = {name: data for name, data in whole.items() if not name.startswith("frozen/")}
+    for name in ("target", "metamodel_raw", "features"):
+        if f"frozen/{name}.npy" in whole:
+            files[f"frozen/{name}.npy"] = array_bytes(read_array(whole[f"frozen/{name}.npy"])[order])
+    return files | {"frozen/universe.json": canonical_bytes({"labels": [frame.labels[int(i)] for i in order]})}
+
+
+def _by_label(frame: RoundFrame) -> IntArray:
+    """Return the order of the ids: that of the universe would tell which asset each of them is."""
+    return np.argsort(np.array(frame.labels), kind="stable")
+
+
 def yardstick(platform: Platform, connection: Connection, record: RoundRecord, *, withheld: bool) -> dict[str, bytes]:
     """Return what a provider's own file is scored beside: labels, target, and what else of it is public.
 
@@ -113,7 +138,7 @@ def yardstick(platform: Platform, connection: Connection, record: RoundRecord, *
     frame = get_frame(connection, platform.blobs, record.key)
     artifacts = rounds.artifacts(connection, record.key)
     named = record.key.tournament is Tournament.SIGNALS
-    order = np.arange(len(frame.labels)) if named else np.argsort(np.array(frame.labels), kind="stable")
+    order = np.arange(len(frame.labels)) if named else _by_label(frame)
     arrays: dict[str, Any] = {"target": platform.blobs.get_array(artifacts["target"])}
     if not withheld:
         arrays["metamodel_raw"] = get_book(connection, platform.blobs, record.key).raw

@@ -1,16 +1,18 @@
 """Check a bundle's money: every payout, burn, total and Merkle path again, from the integers that it holds. No floats.
 
-1. The terms have the hash that the round was opened under.
-2. The submissions are the leaves of the tree whose root was published at the close.
-3. Each line of the resolution is computed anew by :func:`staking.resolution.resolve` from its own inputs; the inputs are those
+1. The terms have the hash that the round was opened under, and say nothing that is not hashed.
+2. The submissions are the leaves of the tree whose root was published at the close, each received while the round was open.
+3. Each model has one row of scores, and of a resolved round each with a leaf has one.
+4. Each line of the resolution is computed anew by :func:`staking.resolution.resolve` from its own inputs; the inputs are those
    of the score table, and its model has a leaf.
-4. The sealed transfers move exactly what the lines say, and their seals fit.
+5. The sealed transfers are each there once, in their order, move exactly what the lines say, and their seals fit.
 
 What is not shown: that the scores follow from files (see :mod:`service.bundles.rescoring`), and that the ledger around the
 round is whole (see ``crowdalpha ledger verify``). The first difference is raised; nothing is said of what lies behind it.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +27,12 @@ from staking import BURNED, TREASURY, LedgerEntry, Resolution, StakeLine, Transf
 from staking.accounts import provider_account, reserve_account, stake_account
 
 VOID = "void"
+ROUND_FIELDS = (
+    "round", "outcome", "void_reason", "opens_at", "closes_at", "base_session", "resolve_session", "terms", "terms_hash",
+    "universe_hash", "submissions_root", "meta_model_withheld",
+)  # fmt: skip
+_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+"""Texts of this form have the order of their instants."""
 ANY_INSTANT = "1970-01-01T00:00:00Z"
 """When a settlement was booked is no part of what it comes to."""
 
@@ -66,7 +74,7 @@ def check_payments(bundle: Bundle) -> Settled:
     """
     told, terms = _round(bundle)
     submissions, leaves = _submissions(bundle, told)
-    scores = _score_table(bundle)
+    scores = _score_table(bundle, told, terms, [str(s["model_id"]) for s in submissions])
     resolution = _recomputed(bundle, told, terms)
     models = {s["model_id"] for s in submissions}
     for line in resolution.lines:
@@ -87,7 +95,11 @@ def path_of(settled: Settled, model_id: str) -> list[tuple[str, str]]:
 
 
 def _round(bundle: Bundle) -> tuple[Mapping[str, Any], RoundTerms]:
-    told = _mapping(bundle.plain(ROUND), ROUND, ("round", "outcome", "terms", "terms_hash", "submissions_root"))
+    told = _mapping(bundle.plain(ROUND), ROUND, ROUND_FIELDS, exact=True)
+    if not all(type(told[name]) is str and _INSTANT.fullmatch(told[name]) for name in ("opens_at", "closes_at")):
+        raise unreadable("its round has no instants of opening and closing")
+    if type(told["meta_model_withheld"]) is not bool:
+        raise unreadable("it does not say whether the meta-model is withheld")
     if told["round"] != bundle.round:
         raise differs(f"its manifest is of round {bundle.round}, its contents are of {told['round']}")
     try:
@@ -96,15 +108,22 @@ def _round(bundle: Bundle) -> tuple[Mapping[str, Any], RoundTerms]:
         raise unreadable("its terms are not those of a round") from error
     if terms.hash != told["terms_hash"]:
         raise differs(f"the terms have the hash {terms.hash}, not {told['terms_hash']}")
+    if canonical_bytes(terms.as_dict()) != canonical_bytes(told["terms"]):
+        raise differs("its terms say more than what was hashed at the opening")
     return told, terms
 
 
 def _submissions(bundle: Bundle, told: Mapping[str, Any]) -> tuple[tuple[Mapping[str, Any], ...], tuple[bytes, ...]]:
     names = ("model_id", "sha256", "received_at")
     found = tuple(_mapping(item, SUBMISSIONS, names, exact=True) for item in _list(bundle.plain(SUBMISSIONS), SUBMISSIONS))
-    ids = [str(item["model_id"]) for item in found]
+    if any(type(value) is not str for item in found for value in item.values()):
+        raise unreadable("a submission is told by texts")
+    ids = [item["model_id"] for item in found]
     if ids != sorted(set(ids)):
         raise differs("its submissions are not one a model, by model id")
+    for item in found:
+        if not _INSTANT.fullmatch(item["received_at"]) or not told["opens_at"] <= item["received_at"] < told["closes_at"]:
+            raise differs(f"the file of model {item['model_id']} came at {item['received_at']}, when the round was not open")
     leaves = tuple(canonical_bytes(dict(item)) for item in found)
     root = told["submissions_root"]
     if root is None and not found:  # void before its close: nothing was committed to
@@ -117,10 +136,25 @@ def _submissions(bundle: Bundle, told: Mapping[str, Any]) -> tuple[tuple[Mapping
     return found, leaves
 
 
-def _score_table(bundle: Bundle) -> dict[str, Mapping[str, Any]]:
+def _score_table(
+    bundle: Bundle, told: Mapping[str, Any], terms: RoundTerms, models: Sequence[str]
+) -> dict[str, Mapping[str, Any]]:
     names = ("model_id", "scores_ppb", "retention_ppb")
     rows = [_mapping(item, SCORES, names, exact=True) for item in _list(bundle.plain(SCORES), SCORES)]
-    return {str(row["model_id"]): row for row in rows}
+    ids = [row["model_id"] for row in rows]
+    if any(type(model) is not str for model in ids) or ids != sorted(set(ids)):
+        raise differs("its scores are not one row a model, by model id")
+    kinds = sorted(terms.scoring.kinds)
+    for row in rows:
+        if not isinstance(row["scores_ppb"], dict) or sorted(row["scores_ppb"]) != kinds:
+            raise differs(f"model {row['model_id']} has scores of other kinds than the terms publish")
+        numbers = [*row["scores_ppb"].values(), *([] if row["retention_ppb"] is None else [row["retention_ppb"]])]
+        if any(type(number) is not int for number in numbers):
+            raise unreadable("a score is told by whole parts per billion")
+    if told["outcome"] != VOID and ids != list(models):
+        other = min(set(ids) ^ set(models))
+        raise differs(f"model {other} has {'scores and no file' if other in ids else 'a file and no scores'}")
+    return {row["model_id"]: row for row in rows}
 
 
 def _recomputed(bundle: Bundle, told: Mapping[str, Any], terms: RoundTerms) -> Resolution:
@@ -182,10 +216,13 @@ def _check_inputs(model_id: str, paid_on: Mapping[str, int], retention: int, sco
 
 def _records(bundle: Bundle) -> dict[str, Transfer]:
     found: dict[str, Transfer] = {}
+    before = 0
     for item in _list(bundle.plain(LEDGER), LEDGER):
         row = _mapping(item, LEDGER, ("sequence", "previous_hash", "hash", "transfer"), exact=True)
         try:
             plain = row["transfer"]
+            if type(row["sequence"]) is not int or type(row["previous_hash"]) is not str:
+                raise TypeError("a record has a number and the hash before it")
             entries = tuple(LedgerEntry(account, _atoms(amount)) for account, amount in plain["entries"])
             transfer = Transfer(plain["id"], plain["kind"], plain["at"], entries, plain["reference"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -194,6 +231,9 @@ def _records(bundle: Bundle) -> dict[str, Transfer]:
             raise differs(error.message) from error
         if transfer.as_plain() != plain or seal(row["previous_hash"], row["sequence"], transfer) != row["hash"]:
             raise differs(f"the seal of transfer {transfer.id} does not fit its bytes")
+        if transfer.id in found or row["sequence"] <= before:
+            raise differs(f"transfer {transfer.id} stands twice, or out of its order")
+        before = row["sequence"]
         found[transfer.id] = transfer
     return found
 
@@ -204,6 +244,8 @@ def _check_transfers(booked: Mapping[str, Transfer], resolution: Resolution) -> 
     strange = sorted(set(booked) - set(own))
     if strange:
         raise differs(f"transfer {strange[0]} is not of this round")
+    if list(booked) != [name for name in own if name in booked]:
+        raise differs("its transfers were booked in another order than a round's are")
     moved = {name: _moved(booked.get(id_)) for name, id_ in zip(TRANSFERS, own, strict=True)}
     for line in resolution.lines:
         held = reserve_account(resolution.round_id, line.model_id)

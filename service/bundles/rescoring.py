@@ -1,25 +1,28 @@
 """Check a bundle's scores: from files to the published integers, with the functions that made them.
 
 Of a ``public`` bundle: the scores of one model, from its owner's file, as far as what they were measured against is public.
-Of a ``complete`` bundle: every file against the commitment of the close, the meta-model, and the scores of every model.
+Of a ``complete`` bundle: every file against the commitment of the close, the meta-model, and the scores of every model, as far
+as what they need is there: the one that is public of a classic round names no asset, and so has no exposures.
 
 What is compared are parts per billion. Another processor may sum in another order, which moves a score by one in the last
 place where it lay on the border: :data:`SLACK_PPB`.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from crowdalpha.canonical import sha256_hex
+from crowdalpha.codes import Code
 from crowdalpha.errors import CrowdalphaError
-from crowdalpha.ids import Tournament
 from market.arrays import FloatArray
 from service.bundles.archive import Bundle, differs, unreadable
-from service.bundles.payments import Settled
+from service.bundles.completeness import names_assets, tournament_of
+from service.bundles.payments import VOID, Settled
 from service.frames import RoundFrame
 from service.workflows.close_round import prepare_book, scored_beside
 from service.workflows.submit import file_format
@@ -35,6 +38,8 @@ META_MODEL_TOLERANCE = 1e-9
 NEEDS_META_MODEL = frozenset({"mmc", "neutral_mmc"})
 NEEDS_EXPOSURES = frozenset({"neutral_corr", "neutral_mmc", "alpha"})
 NEEDS_ALL_FILES = frozenset({"mpc"})
+NOT_SCORED = "the round was not scored"
+ASSETS_WITHHELD = "exposures would tell which assets the ids of the classic tournament are"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,13 @@ def rescore_own(bundle: Bundle, settled: Settled, model_id: str, data: bytes) ->
         raise differs(f"no file of model {model_id} counted in round {bundle.round}")
     if sha256_hex(data) != leaf["sha256"]:
         raise differs(f"the file that counted for model {model_id} has the hash {leaf['sha256']}, and this one another")
-    if "yardstick/target.npy" not in bundle.files:
-        return Rescored(0, (), dict.fromkeys(settled.terms.scoring.kinds, "the round was not scored"))
+    with _fitting():
+        return _rescored_own(bundle, settled, model_id, data)
+
+
+def _rescored_own(bundle: Bundle, settled: Settled, model_id: str, data: bytes) -> Rescored:
+    if settled.resolution.outcome == VOID:
+        return Rescored(0, (), dict.fromkeys(settled.terms.scoring.kinds, NOT_SCORED))
     labels = [str(label) for label in bundle.plain("yardstick/labels.json")]
     values = _signal(bundle, settled, labels, data, "yardstick", model_id)
     left_out = _not_public(bundle, settled)
@@ -96,30 +106,58 @@ def rescore_all(bundle: Bundle, settled: Settled) -> Rescored:
     InputRejected
         As :func:`rescore_own`.
     """
+    with _fitting():
+        return _rescored_all(bundle, settled)
+
+
+def _rescored_all(bundle: Bundle, settled: Settled) -> Rescored:
     universe = bundle.plain("frozen/universe.json")
     labels = [str(label) for label in universe["labels"]]
-    frame = _frame(bundle, universe["asset_ids"], labels, "frozen")
     models = [str(s["model_id"]) for s in settled.submissions]
     predictions = np.empty((len(models), len(labels)))
     for row, submission in enumerate(settled.submissions):
-        name = f"files/{submission['sha256']}.csv"
-        if name not in bundle.files or sha256_hex(bundle.files[name]) != submission["sha256"]:
+        data = bundle.files[f"files/{submission['sha256']}.csv"]
+        if sha256_hex(data) != submission["sha256"]:
             raise differs(f"the file that counted for model {submission['model_id']} is not the one that was committed to")
-        predictions[row] = _signal(bundle, settled, labels, bundle.files[name], "frozen", submission["model_id"])
-    if "frozen/target.npy" not in bundle.files:
-        return Rescored(0, (), dict.fromkeys(settled.terms.scoring.kinds, "the round was not scored"))
+        predictions[row] = _signal(bundle, settled, labels, data, "frozen", submission["model_id"])
+    if settled.resolution.outcome == VOID:
+        return Rescored(0, (), dict.fromkeys(settled.terms.scoring.kinds, NOT_SCORED))
+    named = names_assets(bundle)
+    left_out = (
+        {} if named else {k: ASSETS_WITHHELD for k in settled.terms.scoring.kinds if k in NEEDS_EXPOSURES | NEEDS_ALL_FILES}
+    )
+    kinds = tuple(kind for kind in settled.terms.scoring.kinds if kind not in left_out)
+    if not kinds:
+        return Rescored(0, (), left_out)
     at_risk = {line.model_id: line.at_risk_atoms for line in settled.resolution.lines}
     book, prepared = prepare_book(
-        settled.terms.scoring, frame, models, predictions, [at_risk.get(m, 0) for m in models],
-        _features(bundle, settled, "frozen"),
+        replace(settled.terms.scoring, kinds=kinds),
+        _frame(bundle, universe["asset_ids"], labels, "frozen") if named else _frame_without_assets(labels),
+        models, predictions, [at_risk.get(m, 0) for m in models], _features(bundle, settled, "frozen"),
     )  # fmt: skip
-    for name, found in (("metamodel_raw", book.raw), ("metamodel_neutral", book.neutral)):
-        said = bundle.array(f"frozen/{name}.npy")
-        if said.shape != found.shape or not np.allclose(said, found, rtol=0, atol=META_MODEL_TOLERANCE):
+    for name, found in (("metamodel_raw", book.raw), ("metamodel_neutral", book.neutral if named else None)):
+        said = None if found is None else bundle.array(f"frozen/{name}.npy")
+        if said is not None and not _same(said, found):
             raise differs(f"the files give another meta-model ({name}) than the one that was used")
-    kinds = settled.terms.scoring.kinds
     _compare(prepared, bundle.array("frozen/target.npy"), kinds, settled)
-    return Rescored(len(models), kinds, {})
+    return Rescored(len(models), kinds, left_out)
+
+
+@contextmanager
+def _fitting() -> Iterator[None]:
+    """Turn whatever a computation says of files that do not fit each other into the one error of a damaged bundle."""
+    try:
+        yield
+    except CrowdalphaError as error:
+        if error.code in {Code.BUNDLE_DIFFERS, Code.BUNDLE_UNREADABLE}:
+            raise
+        raise unreadable(f"its files do not fit each other: {error.message}") from error
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise unreadable("its files have other contents than they should") from error
+
+
+def _same(said: FloatArray, found: FloatArray | None) -> bool:
+    return found is not None and said.shape == found.shape and np.allclose(said, found, rtol=0, atol=META_MODEL_TOLERANCE)
 
 
 def _not_public(bundle: Bundle, settled: Settled) -> dict[str, str]:
@@ -130,7 +168,7 @@ def _not_public(bundle: Bundle, settled: Settled) -> dict[str, str]:
         elif kind in NEEDS_META_MODEL and "yardstick/metamodel_raw.npy" not in bundle.files:
             reasons[kind] = "too few providers stand behind the meta-model for it to be public"
         elif kind in NEEDS_EXPOSURES and "yardstick/exposures.npy" not in bundle.files:
-            reasons[kind] = "exposures would tell which assets the ids of the classic tournament are"
+            reasons[kind] = ASSETS_WITHHELD
     return reasons
 
 
@@ -149,6 +187,13 @@ def _frame(bundle: Bundle, asset_ids: Sequence[str], labels: Sequence[str], fold
     return RoundFrame(np.asarray(asset_ids), tuple(labels), exposures, (), (), weights_v, neutralizers)
 
 
+def _frame_without_assets(labels: Sequence[str]) -> RoundFrame:
+    """Return a frame on which everything that needs no exposures can be computed, by places in the order of the labels."""
+    places = np.asarray([f"{i:09d}" for i in range(len(labels))])
+    nothing = np.empty((len(labels), 0))
+    return RoundFrame(places, tuple(labels), nothing, (), (), np.ones(len(labels)), nothing)
+
+
 def _features(bundle: Bundle, settled: Settled, folder: str) -> FloatArray | None:
     return bundle.array(f"{folder}/features.npy") if "fnc" in settled.terms.scoring.kinds else None
 
@@ -157,11 +202,7 @@ def _signal(bundle: Bundle, settled: Settled, labels: Sequence[str], data: bytes
     name = f"{folder}/schemes.json"
     told: Mapping[str, Any] = json.loads(bundle.files[name]) if name in bundle.files else {}
     schemes = {key: LabelScheme.from_plain(plain) for key, plain in told.items()} or NO_SCHEMES
-    try:
-        tournament = Tournament.from_label(bundle.round.rpartition("-")[0])
-    except KeyError as error:
-        raise unreadable(f"it is of the round {bundle.round!r}, of no tournament that is known here") from error
-    verdict = judge(data, file_format(tournament), labels, settled.terms.scoring, schemes)
+    verdict = judge(data, file_format(tournament_of(bundle)), labels, settled.terms.scoring, schemes)
     if verdict.signal is None:
         raise differs(f"the file of model {model_id} would have been refused: {verdict.findings[0].code}")
     return verdict.signal.values

@@ -27,7 +27,13 @@ def make_key_pair() -> tuple[str, str]:
 
 
 def seal_to(data: bytes, public_key: str) -> bytes:
-    """Return ``data`` encrypted to ``public_key``; each call gives other bytes."""
+    """Return ``data`` encrypted to ``public_key``; each call gives other bytes.
+
+    Raises
+    ------
+    InputRejected
+        ``AUDITOR_KEY`` for text that is no key, and for the few keys with which no secret can be shared: points of low order.
+    """
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
@@ -35,8 +41,13 @@ def seal_to(data: bytes, public_key: str) -> bytes:
     ephemeral = X25519PrivateKey.generate()
     own = ephemeral.public_key().public_bytes_raw()
     header = MAGIC + own
-    key = _derived(ephemeral.exchange(reader), own + _key(public_key))
-    return header + ChaCha20Poly1305(key).encrypt(_NONCE, data, header)
+    try:
+        shared = ephemeral.exchange(reader)
+    except ValueError as error:
+        raise InputRejected(
+            Code.AUDITOR_KEY, f"Nothing can be sealed to the key {public_key[:16]}…: it is nobody's."
+        ) from error
+    return header + ChaCha20Poly1305(_derived(shared, own + _key(public_key))).encrypt(_NONCE, data, header)
 
 
 def open_sealed(data: bytes, private_key: str) -> bytes:

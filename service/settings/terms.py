@@ -18,6 +18,8 @@ _RATIO_DECIMALS = 9
 _CHOICES = "choices."
 _TOKEN_DECIMALS = 18
 _NONE = "none"
+REVEAL_DAYS_MAX = 36_500
+"""A hundred years. Whoever means never says 0."""
 
 TERMS_SCHEMA: dict[str, Key] = {
     "kinds": Key("texts"),
@@ -36,7 +38,7 @@ TERMS_SCHEMA: dict[str, Key] = {
     "churn_max": Key("exact", minimum=0, maximum=2, decimals=_RATIO_DECIMALS, optional=True),
     "turnover_max": Key("exact", minimum=0, maximum=1, decimals=_RATIO_DECIMALS, optional=True),
     "auditor_key": Key("text", optional=True),
-    "reveal_after_days": Key("whole", minimum=0, optional=True),
+    "reveal_after_days": Key("whole", minimum=0, maximum=REVEAL_DAYS_MAX, optional=True),
 }
 TERMS_SCHEMA |= {f"{_MULTIPLIER}{kind}": Key("exact", decimals=_RATIO_DECIMALS, optional=True) for kind in PAYING_KINDS}
 TERMS_SCHEMA |= {f"{_CHOICES}{kind}": Key("exacts", decimals=_RATIO_DECIMALS, optional=True) for kind in PAYING_KINDS}
@@ -110,4 +112,9 @@ def _payout(values: dict[str, Any], threshold_atoms: int | None) -> PayoutTerms:
 
 
 def _proof(values: dict[str, Any]) -> ProofTerms:
-    return ProofTerms(values.get("auditor_key", ""), values.get("reveal_after_days", 0))
+    proof = ProofTerms(values.get("auditor_key", ""), values.get("reveal_after_days", 0))
+    if proof.auditor_key:
+        from service.bundles.sealed import seal_to
+
+        seal_to(b"", proof.auditor_key)  # a key of somebody's takes a message; found out here, not when a round is settled
+    return proof

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import numpy as np
+
 from crowdalpha.canonical import canonical_bytes, sha256_hex
 from crowdalpha.merkle import merkle_root
 from crowdalpha.terms import ATOMS_PER_TOKEN, PPB, RoundTerms
-from service.bundles.archive import PUBLIC, write_bundle
+from service.bundles.archive import PUBLIC, array_bytes, write_bundle
 from service.bundles.contents import LEDGER, RESOLUTION, ROUND, SCORES, SUBMISSIONS
 from service.receipts import Signer
 from service.settings import load_terms
@@ -31,6 +33,12 @@ def invented_files(scores: dict[str, dict[str, int]] | None = None) -> dict[str,
     told = {
         "round": ROUND_ID,
         "outcome": "resolved",
+        "void_reason": None,
+        "opens_at": "2016-01-09T14:00:00.000000Z",
+        "closes_at": CLOSED_AT,
+        "base_session": "2016-01-08",
+        "resolve_session": "2016-02-11",
+        "universe_hash": "ab" * 32,
         "terms": terms.as_dict(),
         "terms_hash": terms.hash,
         "submissions_root": merkle_root([canonical_bytes(s) for s in submissions]),
@@ -43,7 +51,14 @@ def invented_files(scores: dict[str, dict[str, int]] | None = None) -> dict[str,
         RESOLUTION: resolution.canonical(),
         SCORES: canonical_bytes(rows),
         LEDGER: canonical_bytes([record_as_plain(r) for r in sealed(lines, resolution.transfers)]),
-    }
+    } | invented_yardstick()
+
+
+def invented_yardstick() -> dict[str, bytes]:
+    """Return what belongs to a resolved round beside the money; nothing is scored by it."""
+    arrays = {"target": np.zeros(3), "exposures": np.zeros((3, 1)), "neutralizers": np.zeros((3, 1)), "weights_v": np.ones(3)}
+    files = {f"yardstick/{name}.npy": array_bytes(array) for name, array in arrays.items()}
+    return files | {"yardstick/labels.json": canonical_bytes(["AAA", "BBB", "CCC"])}
 
 
 def _lines(terms: RoundTerms, table: dict[str, dict[str, int]]) -> list[StakeLine]:

@@ -14,12 +14,13 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected
 from crowdalpha.ids import RoundKey, RoundState, Tournament
-from service.bundles.archive import COMPLETE, PUBLIC, read_bundle, write_bundle
+from service.bundles.archive import COMPLETE, PUBLIC, array_bytes, read_array, read_bundle, write_bundle
 from service.bundles.checking import verify
 from service.bundles.contents import complete_files, public_files
 from service.bundles.sealed import make_key_pair, open_sealed
@@ -120,9 +121,84 @@ def test_the_auditor_recomputes_everything(platform: Platform) -> None:
         count = len(submissions.selected_submissions(connection, CLASSIC))
     assert found.facts["kind"] == COMPLETE
     assert found.facts["rescored_models"] == count > 10
-    # What was revealed later is what was sealed, and it verifies without a key.
-    assert bundle_of(platform, CLASSIC) == open_sealed(sealed, PRIVATE)
-    assert verify(bundle_of(platform, CLASSIC)).facts == found.facts
+    assert found.facts["rescored_kinds"] == ["corr", "mmc"]
+    assert found.facts["not_rescored"] == {}
+
+
+def test_what_becomes_public_of_a_classic_round_names_no_asset_and_recomputes_all_that_needs_none(platform: Platform) -> None:
+    sealed, shown = read_bundle(open_sealed(bundle_of(platform, CLASSIC, sealed=True), PRIVATE)), bundle_of(platform, CLASSIC)
+    revealed = read_bundle(shown)
+    universe = revealed.plain("frozen/universe.json")
+    assert list(universe) == ["labels"]
+    assert universe["labels"] == sorted(universe["labels"])
+    assert sealed.kind == revealed.kind == COMPLETE
+    gone = {"frozen/exposures.npy", "frozen/neutralizers.npy", "frozen/weights_v.npy", "frozen/metamodel_neutral.npy"}
+    assert sealed.files.keys() - revealed.files.keys() == gone
+    asset_ids = sealed.plain("frozen/universe.json")["asset_ids"]
+    assert not any(asset.encode() in data for asset in asset_ids for data in revealed.files.values())
+    found = verify(shown).facts
+    assert (found["rescored_models"], found["rescored_kinds"]) == (len(revealed.plain("submissions.json")), ["corr", "mmc"])
+
+
+def insiders(platform: Platform, key: RoundKey, **arrays: np.ndarray | None) -> bytes:
+    """Return a complete bundle of the round, signed by the platform, with other arrays, or without some."""
+    with platform.store.read() as connection:
+        files = complete_files(platform, connection, key)
+    for name, array in arrays.items():
+        path = name.replace("__", "/") + ".npy"
+        del files[path]
+        if array is not None:
+            files[path] = array_bytes(array)
+    return write_bundle(COMPLETE, str(key), files, platform.signer)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"frozen__target": None}, "frozen/target.npy is missing"),
+        ({"frozen__target": None, "yardstick__target": None}, "target.npy is missing"),
+        ({"yardstick__target": np.zeros(20)}, "another form"),
+        ({"frozen__exposures": np.zeros((2, 2))}, "another form"),
+        ({"frozen__target": np.array(["a"] * 20)}, "another form"),
+        ({"frozen__metamodel_neutral": np.zeros(3)}, "another meta-model"),
+    ],
+)
+def test_an_insider_cannot_leave_out_or_change_what_was_scored_with(
+    platform: Platform, change: dict[str, np.ndarray | None], told: str
+) -> None:
+    with pytest.raises(InputRejected, match=told) as caught:
+        verify(insiders(platform, SIGNALS, **change))
+    assert caught.value.code is Code.BUNDLE_DIFFERS
+
+
+def test_the_public_target_is_the_one_that_was_scored_with(platform: Platform) -> None:
+    with platform.store.read() as connection:
+        files = complete_files(platform, connection, SIGNALS)
+    target = read_array(files["yardstick/target.npy"])
+    with pytest.raises(InputRejected, match="is not what was frozen"):
+        verify(insiders(platform, SIGNALS, yardstick__target=target[::-1]))
+    with pytest.raises(InputRejected, match="ppb, and"):
+        verify(insiders(platform, SIGNALS, yardstick__target=target[::-1], frozen__target=target[::-1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("frozen/universe.json", b"7"),
+        ("frozen/universe.json", b'{"labels":[]}'),
+        ("frozen/universe.json", b'{"labels":["A","A"]}'),
+        ("yardstick/labels.json", b"{}"),
+        ("yardstick/target.npy", b"x"),
+        ("frozen/weights_v.npy", array_bytes(np.zeros((2, 3)))),
+        ("frozen/schemes.json", b"[1]"),
+    ],
+)
+def test_contents_of_another_form_are_named_and_never_end_in_a_traceback(platform: Platform, name: str, data: bytes) -> None:
+    with platform.store.read() as connection:
+        files = complete_files(platform, connection, SIGNALS)
+    with pytest.raises(InputRejected) as caught:
+        verify(write_bundle(COMPLETE, str(SIGNALS), files | {name: data}, platform.signer))
+    assert caught.value.code in {Code.BUNDLE_DIFFERS, Code.BUNDLE_UNREADABLE}
 
 
 def test_all_four_kinds_of_a_signals_round_follow_from_all_files(platform: Platform) -> None:

@@ -10,16 +10,24 @@ from datetime import UTC, datetime, time, timedelta
 
 import numpy as np
 import pytest
+from sqlalchemy import delete, update
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected, Unavailable
 from crowdalpha.ids import RoundKey, RoundState, Tournament
+from crowdalpha.terms import ProofTerms, RoundTerms
 from service.bundles.checking import verify
 from service.clock import SimulatedClock
 from service.context import Platform
 from service.jobs.registry import Missed, score_round
-from service.store import ledger, resolutions, rounds, stakes
-from service.workflows.publish_bundle import bundle_of, publish_bundle
+from service.store import ledger, resolutions, rounds, schema, stakes
+from service.workflows.publish_bundle import (
+    COMPLETE_ARTIFACT,
+    PUBLIC_ARTIFACT,
+    bundle_of,
+    publish_bundle,
+    publish_bundles,
+)
 from service.workflows.resolve_round import resolve_round
 from service.workflows.void_round import void_round
 from staking import reserve_account, stake_account
@@ -72,6 +80,47 @@ def test_the_bundle_of_a_void_round_verifies(platform: Platform) -> None:
     void_round(platform, CLASSIC, "The vendor lost the prices.")
     publish_bundle(platform, CLASSIC)
     assert verify(bundle_of(platform, CLASSIC)).facts["outcome"] == "void"
+
+
+def promise(platform: Platform, key: RoundKey, proof: ProofTerms) -> None:
+    """Let a round be one whose terms had promised ``proof`` when it opened."""
+    with platform.store.write() as connection:
+        terms = replace(RoundTerms.from_dict(rounds.round_by_key(connection, key).terms), proof=proof)
+        own = (schema.rounds.c.tournament == int(key.tournament)) & (schema.rounds.c.number == key.number)
+        connection.execute(update(schema.rounds).where(own).values(terms=terms.as_dict(), terms_hash=terms.hash))
+
+
+def test_the_files_of_a_void_round_stay_secret_while_its_returns_run(platform: Platform) -> None:
+    """Voided three weeks early with a promise of seven days: counted from the void, live signals would be public."""
+    void_round(platform, PENDING, "The vendor lost the prices.")
+    promise(platform, PENDING, ProofTerms(reveal_after_days=7))
+    with platform.store.read() as connection:
+        record = rounds.round_by_key(connection, PENDING)
+    last = datetime.combine(record.resolve_session + timedelta(days=1), time(), UTC)
+    assert record.resolved_at + timedelta(days=7) < last
+    for at, public in ((last + timedelta(days=6, hours=23), False), (last + timedelta(days=7), True)):
+        publish_bundle(replace(platform, clock=SimulatedClock(at)), PENDING)
+        with platform.store.read() as connection:
+            assert (COMPLETE_ARTIFACT in rounds.artifacts(connection, PENDING)) == public
+    found = verify(bundle_of(platform, PENDING)).facts
+    assert (found["kind"], found["outcome"], found["rescored_models"]) == ("complete", "void", 0)
+
+
+def test_a_round_that_cannot_be_sealed_has_its_public_bundle_and_holds_up_no_other(platform: Platform) -> None:
+    void_round(platform, CLASSIC, "The vendor lost the prices.")
+    promise(platform, CLASSIC, ProofTerms(auditor_key="0" * 64))
+    with platform.store.write() as connection:
+        for key in (CLASSIC, RESOLVED):
+            connection.execute(
+                delete(schema.round_artifacts).where(
+                    schema.of_round(schema.round_artifacts, key) & (schema.round_artifacts.c.name == PUBLIC_ARTIFACT)
+                )
+            )
+    with pytest.raises(InputRejected) as caught:
+        publish_bundles(platform)
+    assert caught.value.code is Code.AUDITOR_KEY
+    for key in (CLASSIC, RESOLVED):
+        assert verify(bundle_of(platform, key)).facts["kind"] == "public"
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 401])

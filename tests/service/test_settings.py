@@ -329,3 +329,20 @@ def test_a_list_may_come_from_a_variable() -> None:
 def test_settings_are_read_in_the_same_way_every_time(folder: Path) -> None:
     assert isinstance(load_settings(folder, {}), Settings)
     assert load_settings(folder, {}) == load_settings(folder, {})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "hint"),
+    [
+        ('auditor_key = ""', f'auditor_key = "{"0" * 64}"', "nobody's"),
+        ('auditor_key = ""', f'auditor_key = "01{"0" * 62}"', "nobody's"),
+        ('auditor_key = ""', 'auditor_key = "ab"', "64 lower-case"),
+        ("reveal_after_days = 0", "reveal_after_days = 36501", "reveal_after_days"),
+        ("reveal_after_days = 0", "reveal_after_days = 100000000000", "reveal_after_days"),
+    ],
+)
+def test_terms_that_could_never_be_proved_are_refused_when_they_are_read(folder: Path, old: str, new: str, hint: str) -> None:
+    spoil(folder / "terms" / "classic-weekly.toml", old, new)
+    found = refused(load_terms, "classic-weekly", folder)
+    assert "classic-weekly.toml" in found.message
+    assert hint in found.message

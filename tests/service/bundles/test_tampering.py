@@ -7,6 +7,7 @@ platform's own key; an edit that leaves the same bytes, or the same receipt, is 
 import copy
 import json
 import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,8 +17,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from crowdalpha.canonical import canonical_bytes
+from crowdalpha.canonical import canonical_bytes, sha256_hex
+from crowdalpha.codes import Code
 from crowdalpha.errors import CrowdalphaError, InputRejected
+from crowdalpha.merkle import merkle_root
+from crowdalpha.terms import RoundTerms
 from service.bundles.archive import PUBLIC, read_bundle, write_bundle
 from service.bundles.checking import verify
 from service.bundles.contents import LEDGER, RESOLUTION, ROUND, SCORES, SUBMISSIONS
@@ -25,8 +29,8 @@ from service.bundles.sealed import make_key_pair, open_sealed, seal_to
 from service.receipts import Receipt, Signer, sign_receipt, verify_receipt
 from service.store import ledger
 from service.store.engine import Store
-from staking import LedgerRecord, append, deposit, verify_chain
-from tests.builders.bundles import ROUND_ID, invented_bundle, invented_files
+from staking import LedgerRecord, append, deposit, verify_chain, void
+from tests.builders.bundles import RESOLVED_AT, ROUND_ID, invented_bundle, invented_files
 
 STRANGERS_EDITS, INSIDERS_EDITS, CHAIN_EDITS, ROW_EDITS, RECEIPT_EDITS, SEALED_EDITS = 300, 250, 200, 50, 150, 50
 
@@ -142,16 +146,124 @@ def test_an_insiders_edits_of_what_was_settled_are_found(signer: Signer) -> None
         done += 1
 
 
+TOLD_BESIDE = ("void_reason", "base_session", "resolve_session", "universe_hash")
+
+
 def _untold(name: str, before: Any, after: Any) -> bool:
-    """Say whether an edit touched only what is told beside the money: nothing in the bundle speaks for or against it."""
-    if name == ROUND:
-        return before | {"meta_model_withheld": None} == after | {"meta_model_withheld": None}
-    if name == LEDGER:  # a record that is doubled or moved is still the sealed one
-        texts = [{json.dumps(item, sort_keys=True) for item in rows} for rows in (before, after)]
-        return texts[0] == texts[1]
-    if name == SCORES:
-        return sorted(map(json.dumps, before)) == sorted(set(map(json.dumps, after)))
-    return False
+    """Say whether an edit touched only what is told beside the money: nothing in the bundle speaks for or against it.
+
+    An instant of opening or closing that moves and yet lies on the right side of every file is such a word too.
+    """
+    beside = dict.fromkeys((*TOLD_BESIDE, "opens_at", "closes_at"))
+    return name == ROUND and before | beside == after | beside and _instants(after)
+
+
+def _instants(told: Any) -> bool:
+    """Say whether the round was open at 20:00, when all files came."""
+    texts = told["opens_at"], told["closes_at"]
+    whole = all(re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z", text) for text in texts)
+    return whole and texts[0] <= "2016-01-09T20:00:00.000000Z" < texts[1]
+
+
+def changed(files: dict[str, bytes], name: str, change: Callable[[Any], Any]) -> dict[str, bytes]:
+    """Return the files with the plain values of one changed."""
+    plain = json.loads(files[name])
+    return files | {name: canonical_bytes(change(plain))}
+
+
+def settled_anew(**told: Any) -> dict[str, bytes]:
+    """Return a bundle's files whose round says other things beside its money."""
+    return changed(invented_files(), ROUND, lambda plain: plain | told)
+
+
+CONTRADICTIONS: dict[str, tuple[Callable[[], dict[str, bytes]], str]] = {
+    "a file after the close": (lambda: settled_anew(closes_at="2016-01-09T20:00:00.000000Z"), "when the round was not open"),
+    "a file before the opening": (lambda: settled_anew(opens_at="2016-01-09T20:00:00.000001Z"), "when the round was not open"),
+    "no target": (lambda: {n: d for n, d in invented_files().items() if "target" not in n}, "target.npy is missing"),
+    "no public meta-model": (lambda: settled_anew(meta_model_withheld=False), "metamodel_raw.npy is missing"),
+    "a model twice": (lambda: changed(invented_files(), SCORES, lambda rows: [*rows, rows[-1]]), "one row a model"),
+    "a model out of its order": (lambda: changed(invented_files(), SCORES, lambda rows: rows[::-1]), "one row a model"),
+    "a model that sent nothing": (
+        lambda: changed(invented_files(), SCORES, lambda rows: [*rows, rows[-1] | {"model_id": "model-99"}]),
+        "model-99 has scores and no file",
+    ),
+    "a model without scores": (lambda: changed(invented_files(), SCORES, lambda rows: rows[1:]), "model-00 has a file and no"),
+    "a kind that does not pay": (
+        lambda: changed(invented_files(), SCORES, lambda rows: [rows[0] | {"scores_ppb": {"fnc": 1}}, *rows[1:]]),
+        "other kinds",
+    ),
+    "a file that belongs nowhere": (lambda: invented_files() | {"files/note.csv": b"x"}, "belongs to no bundle"),
+    "a term that is not hashed": (
+        lambda: changed(invented_files(), ROUND, lambda told: told | {"terms": told["terms"] | {"bonus": 1}}), "say more"
+    ),
+    "a word that no rule knows": (lambda: settled_anew(bonus=1), "other fields"),
+    "a transfer twice": (lambda: changed(invented_files(), LEDGER, lambda rows: [*rows, rows[-1]]), "stands twice"),
+    "a transfer out of its order": (lambda: changed(invented_files(), LEDGER, lambda rows: rows[::-1]), "out of its order"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", list(CONTRADICTIONS))
+def test_whoever_holds_the_key_cannot_sign_a_bundle_that_contradicts_itself(signer: Signer, what: str) -> None:
+    make, told = CONTRADICTIONS[what]
+    with pytest.raises(InputRejected, match=told) as caught:
+        verify(write_bundle(PUBLIC, ROUND_ID, make(), signer))
+    assert caught.value.code in {Code.BUNDLE_DIFFERS, Code.BUNDLE_UNREADABLE}
+
+
+def receipt_of(signer: Signer, model: str, sha256: str, second: int = 0) -> bytes:
+    """Return the signed receipt of a file on time, ``second`` seconds after those that counted came."""
+    receipt = sign_receipt(
+        signer, submission_id="s", round_key=ROUND_ID, model_id=model, sha256=sha256,
+        received_at=datetime(2016, 1, 9, 20, 0, second, tzinfo=UTC), on_time=True,
+    )  # fmt: skip
+    return receipt.to_json().encode()
+
+
+def test_a_receipt_tells_whether_its_file_counted_was_replaced_or_was_put_away(signer: Signer) -> None:
+    data = invented_bundle(signer)
+    own = sha256_hex(b"model-03")
+    assert "counted: its path" in verify(data, receipt=receipt_of(signer, "model-03", own)).steps[-1]
+    for sha, second in (("ab" * 32, 0), ("ab" * 32, 1), (own, 1)):
+        with pytest.raises(InputRejected) as caught:
+            verify(data, receipt=receipt_of(signer, "model-03", sha, second))
+        assert caught.value.code is Code.BUNDLE_DIFFERS
+
+
+def test_a_round_that_was_void_before_its_close_is_no_difference_to_who_holds_a_receipt(signer: Signer) -> None:
+    terms = RoundTerms.from_dict(json.loads(invented_files()[ROUND])["terms"])
+    files = settled_anew(outcome="void", void_reason="The exchange did not open.", submissions_root=None)
+    files = {name: files[name] for name in (ROUND, SUBMISSIONS, RESOLUTION, SCORES, LEDGER)}
+    files[RESOLUTION] = void(ROUND_ID, [], terms.payout, RESOLVED_AT).canonical()
+    for name in (SUBMISSIONS, SCORES, LEDGER):
+        files[name] = canonical_bytes([])
+    found = verify(write_bundle(PUBLIC, ROUND_ID, files, signer), receipt=receipt_of(signer, "model-03", "ab" * 32))
+    assert "void before its close" in found.steps[-1]
+    # Once a root was published, a file that is on nobody's list is a difference.
+    empty = canonical_bytes(json.loads(files[ROUND]) | {"submissions_root": merkle_root([])})
+    with pytest.raises(InputRejected, match="no file of its model"):
+        verify(write_bundle(PUBLIC, ROUND_ID, files | {ROUND: empty}, signer), receipt=receipt_of(signer, "m", "ab" * 32))
+
+
+NESTED = b"[" * 200_000 + b"]" * 200_000
+
+
+@pytest.mark.parametrize(
+    "receipt",
+    [NESTED, b'{"format":1,"x":' + NESTED + b"}", b"\xff", b'"\\ud800"', b"7"],
+    ids=["nested", "deep", "bytes", "half", "7"],
+)
+def test_what_is_no_receipt_is_refused(signer: Signer, receipt: bytes) -> None:
+    with pytest.raises(InputRejected) as caught:
+        verify(None, receipt=receipt, public_key=signer.public_key)
+    assert caught.value.code is Code.RECEIPT_INVALID
+
+
+def test_a_receipt_with_half_a_character_is_refused(signer: Signer) -> None:
+    text = json.dumps(dict.fromkeys(("submission_id", "round", "model_id", "sha256", "received_at", "signature"), "\ud800"))
+    data = json.dumps(json.loads(text) | {"format": 1, "on_time": True}).encode()
+    with pytest.raises(InputRejected) as caught:
+        verify(None, receipt=data, public_key=signer.public_key)
+    assert caught.value.code is Code.RECEIPT_INVALID
 
 
 def invented_chain(count: int = 30) -> list[LedgerRecord]:

@@ -1,0 +1,104 @@
+"""Check that a bundle holds the files that belong in one of its kind, no other ones, and nothing in two ways.
+
+Whoever signs bundles could otherwise leave out what would not fit, or show readers one target and compute with another.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from crowdalpha.ids import Tournament
+from service.bundles.archive import COMPLETE, Bundle, differs, unreadable
+from service.bundles.contents import LEDGER, RESOLUTION, ROUND, SCORES, SUBMISSIONS
+from service.bundles.payments import Settled
+
+RESOLVED = "resolved"
+OF_ASSETS = ("exposures", "neutralizers", "weights_v")
+"""Arrays whose rows tell which asset each is."""
+
+
+def tournament_of(bundle: Bundle) -> Tournament:
+    """Return the tournament of the bundle's round; raises InputRejected where no such is known here."""
+    try:
+        return Tournament.from_label(bundle.round.rpartition("-")[0])
+    except KeyError as error:
+        raise unreadable(f"it is of the round {bundle.round!r}, of no tournament that is known here") from error
+
+
+def names_assets(bundle: Bundle) -> bool:
+    """Say whether a complete bundle tells the assets: that of a classic round does for its auditor, and for nobody else."""
+    return tournament_of(bundle) is Tournament.SIGNALS or "frozen/exposures.npy" in bundle.files
+
+
+def check_files(bundle: Bundle, settled: Settled) -> None:
+    """Compare a bundle's files with those that belong in it, and the frozen arrays with the public ones.
+
+    Raises
+    ------
+    InputRejected
+        ``BUNDLE_DIFFERS``, naming the first file that is missing, strange, or another than its counterpart.
+    """
+    needed, may_be = _public(bundle, settled)
+    if bundle.kind == COMPLETE:
+        more, also = _complete(bundle, settled)
+        needed, may_be = needed | more, may_be | also
+    for name in sorted(needed - bundle.files.keys()):
+        raise differs(f"the file {name} is missing, which belongs to a round of that kind")
+    for name in sorted(bundle.files.keys() - needed - may_be):
+        raise differs(f"the file {name} belongs to no bundle of that kind")
+    if bundle.kind == COMPLETE and settled.resolution.outcome == RESOLVED:
+        _compare_twins(bundle)
+
+
+def _public(bundle: Bundle, settled: Settled) -> tuple[set[str], set[str]]:
+    needed, may_be = {ROUND, SUBMISSIONS, RESOLUTION, SCORES, LEDGER}, set[str]()
+    if settled.resolution.outcome != RESOLVED:
+        return needed, may_be
+    arrays = {"target"} | ({"features"} if "fnc" in settled.terms.scoring.kinds else set())
+    if not settled.told["meta_model_withheld"]:
+        arrays.add("metamodel_raw")
+    if tournament_of(bundle) is Tournament.SIGNALS:
+        arrays |= set(OF_ASSETS)
+        may_be.add("yardstick/schemes.json")
+    return needed | {f"yardstick/{name}.npy" for name in arrays} | {"yardstick/labels.json"}, may_be
+
+
+def _complete(bundle: Bundle, settled: Settled) -> tuple[set[str], set[str]]:
+    needed = {f"files/{s['sha256']}.csv" for s in settled.submissions} | {"frozen/universe.json"}
+    arrays = {"features"} if "fnc" in settled.terms.scoring.kinds else set()
+    books = {"target", "metamodel_raw"}
+    if names_assets(bundle):
+        arrays |= set(OF_ASSETS)
+        books.add("metamodel_neutral")
+    may_be = {"frozen/schemes.json"} if names_assets(bundle) else set()
+    if settled.resolution.outcome == RESOLVED:
+        arrays |= books
+    else:  # void at some point: what there was by then
+        may_be |= _frozen(books)
+    return needed | _frozen(arrays), may_be
+
+
+def _frozen(names: set[str]) -> set[str]:
+    return {f"frozen/{name}.npy" for name in names}
+
+
+def _compare_twins(bundle: Bundle) -> None:
+    """Compare what is public with what was frozen, row by row by the labels."""
+    told = bundle.plain("frozen/universe.json")
+    labels = told.get("labels") if isinstance(told, Mapping) else None
+    public = bundle.plain("yardstick/labels.json")
+    if not isinstance(labels, list) or not isinstance(public, list) or sorted(map(str, labels)) != sorted(map(str, public)):
+        raise differs("its public labels are others than those that were frozen")
+    place = {str(label): i for i, label in enumerate(labels)}
+    order = [place[str(label)] for label in public]
+    if len(place) < len(labels):
+        raise differs("a label stands twice in its universe")
+    for name in sorted(n.removeprefix("yardstick/") for n in bundle.files if n.startswith("yardstick/") and n.endswith(".npy")):
+        frozen, shown = bundle.array(f"frozen/{name}"), bundle.array(f"yardstick/{name}")
+        if frozen.shape != shown.shape or frozen.dtype != shown.dtype or frozen.shape[:1] != (len(labels),):
+            raise differs(f"yardstick/{name} has another form than what was frozen")
+        if not np.array_equal(frozen[order], shown, equal_nan=frozen.dtype.kind == "f"):
+            raise differs(f"yardstick/{name} is not what was frozen and scored with")
+    schemes = [bundle.files.get(f"{folder}/schemes.json") for folder in ("frozen", "yardstick")]
+    if tournament_of(bundle) is Tournament.SIGNALS and schemes[0] != schemes[1]:
+        raise differs("its public label schemes are others than those that were frozen")
