@@ -22,7 +22,9 @@ from service.metamodels import public_contributions
 from service.store import fund, gated, ledger, models, occurrences, resolutions, scores, stakes, submissions
 from service.store import orders as order_rows
 from service.store import rounds as round_rows
+from service.store.guards import missing_guards
 from service.store.records import RebalanceRecord, RoundRecord
+from service.workflows.keep_head import head_problems
 from staking import format_amount
 
 OVERDUE_AFTER = timedelta(seconds=60)
@@ -192,17 +194,22 @@ def fund_statistics(initial: float, equity: np.ndarray) -> dict[str, float]:
 
 
 def health(platform: Platform) -> dict[str, Any]:
-    """Return how the platform is: ``ok``, ``late`` (an event was not claimed), or ``broken`` (the ledger is off zero)."""
+    """Return how the platform is: ``ok``, ``late`` (an event was not claimed), or ``broken``.
+
+    Broken is a ledger that is off zero or has lost its guards in the database, and a kept head that is gone or does not fit.
+    """
     with platform.store.read() as connection:
         now = platform.clock.now(connection)
         balances = ledger.balances(connection)
         overdue = len(occurrences.overdue(connection, now - OVERDUE_AFTER))
+        problems = len(missing_guards(connection) + head_problems(platform, connection))
     total = sum(balances.values())
-    status = "broken" if total else ("late" if overdue else "ok")
+    status = "broken" if total or problems else ("late" if overdue else "ok")
     return {
         "status": status,
         "now": now.isoformat(),
         "ledger_sum_atoms": str(total),
+        "ledger_problems": problems,
         "overdue": overdue,
     }
 

@@ -81,13 +81,14 @@ def transfer_rows(platform: Platform, last: int) -> list[dict[str, Any]]:
 
 
 def ledger_state(platform: Platform) -> dict[str, Any]:
-    """Return how many transfers there are, the hash of the last, and every problem of a full check, kept heads included."""
+    """Return how many transfers there are, the hash of the last, and every problem of a full check, with heads and guards."""
     from service.store import ledger
+    from service.store.guards import missing_guards
     from service.workflows.keep_head import head_problems
 
     with platform.store.read() as connection:
         head = ledger.head(connection)
-        problems = ledger.verify(connection) + head_problems(platform, connection)
+        problems = ledger.verify(connection) + missing_guards(connection) + head_problems(platform, connection)
     return {"transfers": head.sequence, "head": head.hash, "problems": problems}
 
 

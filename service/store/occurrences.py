@@ -171,6 +171,11 @@ def next_due(connection: Connection) -> datetime | None:
     ).scalar()
 
 
+def done(connection: Connection, job: str) -> list[Occurrence]:
+    """Return the events of a job that are done, in their order."""
+    return [one for one in list_occurrences(connection, job) if one.finished_at is not None]
+
+
 def list_occurrences(connection: Connection, job: str | None = None) -> list[Occurrence]:
     """Return all events, or those of one job, in their order."""
     statement = select(occurrences).order_by(_TABLE.due_at, _TABLE.priority, _TABLE.job)

@@ -3,9 +3,12 @@
 1. *propose*: which transfer, why, by whom; its reversal, or moves between any accounts. Nothing is booked.
 2. *approve*: by another name. The correction is posted in the same transaction, if no account falls below zero by it.
 3. A proposal that is not approved can be withdrawn. The whole of a transfer is reversed once.
+
+What rounds hold in reserve is moved by their closes and settlements alone: a correction there would strand what a settled
+round gives back no more, or keep a round from being settled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection
 
@@ -16,7 +19,8 @@ from service.context import Platform
 from service.store import audit, corrections, ledger, models, providers
 from service.store.corrections import POSTED, PROPOSED, WITHDRAWN
 from service.store.records import CorrectionRecord
-from staking import LedgerEntry, LedgerRecord, Transfer, correction, moves, reversal
+from service.workflows.accounts import NAME
+from staking import LedgerEntry, LedgerRecord, Transfer, account_class, correction, moves, reversal
 
 
 def propose(
@@ -40,12 +44,14 @@ def propose(
     Conflict
         CORRECTION_EXISTS when the whole of the transfer is, or is to be, reversed already.
     """
-    if not reason.strip() or not by.strip():
-        raise InputRejected(Code.CORRECTION_INVALID, "A correction needs a reason, and the name of who proposes it.")
+    if not reason.strip():
+        raise InputRejected(Code.CORRECTION_INVALID, "A correction needs a reason.")
+    _check_name(by)
     with platform.store.write() as connection:
         record = _transfer(connection, transfer)
         entries = moves([(_account(connection, g), _account(connection, t), a) for g, t, a in given]) if given else ()
         entries = entries or reversal(record.transfer)
+        _refuse_reserves(entry.account for entry in entries)
         _refuse_second_reversal(connection, record.transfer, entries)
         now = platform.clock.now(connection)
         plain = tuple((entry.account, entry.amount_atoms) for entry in entries)
@@ -61,15 +67,15 @@ def approve(platform: Platform, correction_id: str, by: str) -> LedgerRecord:
     Raises
     ------
     InputRejected
-        CORRECTION_UNKNOWN; CORRECTION_INVALID for an empty name.
+        CORRECTION_UNKNOWN; CORRECTION_INVALID for a name that is none, or a proposal that moves a round's reserve.
     Conflict
         CORRECTION_STATE when it was posted or withdrawn; SECOND_APPROVER for who proposed it; BALANCE_TOO_LOW.
     """
-    if not by.strip():
-        raise InputRejected(Code.CORRECTION_INVALID, "An approval needs the name of who gives it.")
+    _check_name(by)
     with platform.store.write() as connection:
         proposal = _proposal(connection, correction_id)
-        if by.strip().casefold() == proposal.proposed_by.strip().casefold():
+        _refuse_reserves(account for account, _ in proposal.entries)
+        if by == proposal.proposed_by:
             raise Conflict(Code.SECOND_APPROVER, f"'{by[:40]}' proposed the correction: another person must approve it.")
         now = platform.clock.now(connection)
         entries = [LedgerEntry(account, atoms) for account, atoms in proposal.entries]
@@ -82,12 +88,31 @@ def approve(platform: Platform, correction_id: str, by: str) -> LedgerRecord:
 
 
 def withdraw(platform: Platform, correction_id: str, by: str) -> None:
-    """Withdraw a proposal; raises InputRejected CORRECTION_UNKNOWN, Conflict CORRECTION_STATE."""
+    """Withdraw a proposal; raises InputRejected CORRECTION_UNKNOWN or CORRECTION_INVALID, Conflict CORRECTION_STATE."""
+    _check_name(by)
     with platform.store.write() as connection:
         proposal = _proposal(connection, correction_id)
         now = platform.clock.now(connection)
         corrections.end_correction(connection, proposal.id, WITHDRAWN)
         audit.record(connection, now, by, "withdraw_correction", proposal.id, _details(proposal))
+
+
+def _check_name(by: str) -> None:
+    """Refuse what could be written in two ways: who proposes and who approves are told apart by these letters."""
+    if not NAME.fullmatch(by):
+        raise InputRejected(
+            Code.CORRECTION_INVALID,
+            f"'{by[:40]}' is nobody's name here: 3 to 40 of the characters a-z, 0-9 and _, beginning with a letter.",
+        )
+
+
+def _refuse_reserves(accounts: Iterable[str]) -> None:
+    for account in accounts:
+        if account_class(account) == "reserve":
+            raise InputRejected(
+                Code.CORRECTION_INVALID,
+                f"A round's reserve moves by its close and its settlement alone ({account}); name other accounts with --move.",
+            )
 
 
 def _details(proposal: CorrectionRecord) -> dict[str, object]:

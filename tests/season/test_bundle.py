@@ -31,7 +31,9 @@ from service.idsource import SeededIds
 from service.replay.crowd import roster
 from service.replay.run import play
 from service.settings.places import shipped_config
-from service.store import resolutions, rounds, submissions
+from service.store import occurrences, resolutions, rounds, submissions
+from service.store.guards import missing_guards
+from service.workflows.keep_head import HEADS_JOB, head_problems, kept_heads
 from service.workflows.publish_bundle import ARTIFACTS, bundle_of, publish_bundle, publish_bundles
 from tests.builders.seasons import FIRST, LAST, small_panel, small_settings
 
@@ -77,6 +79,18 @@ def test_the_schedule_has_published_a_bundle_of_every_settled_round(platform: Pl
     # The last one resolved less than a week before the end.
     assert 0 < len(complete) < len(sealed)
     assert set(complete) < set(sealed)
+
+
+def test_the_schedule_has_kept_a_head_of_every_session_and_misses_none(platform: Platform) -> None:
+    heads, broken = kept_heads(platform)
+    with platform.store.read() as connection:
+        assert head_problems(platform, connection) == []
+        assert missing_guards(connection) == []
+        sessions = [one.payload["session"] for one in occurrences.done(connection, HEADS_JOB)]
+    assert broken == []
+    assert [head.date for head in heads] == sessions
+    assert len(sessions) > 50
+    assert all(head.kept_at[:10] >= head.date for head in heads)
 
 
 def test_a_bundle_verifies_on_a_machine_that_has_nothing_else(platform: Platform, tmp_path: Path) -> None:

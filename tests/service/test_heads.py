@@ -3,7 +3,8 @@
 Tampering is done past the triggers, and thoroughly: every seal behind the change is computed anew, balances and head too.
 """
 
-from datetime import date
+import json
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,20 @@ from sqlalchemy import text
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
+from service import queries
+from service.cli.listing import ledger_state
+from service.clock import instant_text
 from service.context import Platform
 from service.heads import read_head
-from service.store import ledger
+from service.store import ledger, occurrences
 from service.store.engine import Store
+from service.store.guards import missing_guards
+from service.store.records import PlannedOccurrence
 from service.workflows import accounts
-from service.workflows.keep_head import head_problems, keep_head, kept_heads
+from service.workflows.keep_head import HEADS_JOB, head_problems, keep_head, kept_heads
 from staking import GENESIS_HASH, LedgerEntry, Transfer
-from tests.builders.stakers import stakers_on
+from tests.builders.stakers import rolled_back, stakers_on
+from tests.builders.store_rows import T0
 
 DAYS = [date(2016, 1, day) for day in (4, 5, 6)]
 
@@ -55,6 +62,77 @@ def test_a_head_is_kept_each_day_and_never_replaced(platform: Platform) -> None:
     assert problems(platform) == []
 
 
+def test_a_head_tells_when_it_was_kept_and_which_one_before_it(platform: Platform) -> None:
+    heads, _ = kept_heads(platform)
+    assert [head.previous for head in heads] == ["", "2016-01-04", "2016-01-05"]
+    assert {head.kept_at for head in heads} == {instant_text(T0)}
+
+
+@pytest.mark.parametrize("gone", ["2016-01-04", "2016-01-05"])
+def test_a_head_that_was_taken_away_is_missed_and_never_signed_anew(platform: Platform, gone: str) -> None:
+    """Who rewrote the ledger could otherwise remove the head that tells, and sign another one for that day."""
+    (platform.home.path / "heads" / f"{gone}.json").unlink()
+    assert problems(platform) == [f"The head of {gone} was kept, and its file is gone."]
+    assert queries.health(platform)["status"] == "broken"
+    with pytest.raises(InputRejected) as caught:
+        keep_head(platform, date.fromisoformat(gone))
+    assert caught.value.code is Code.HEAD_BROKEN
+    assert problems(platform) == [f"The head of {gone} was kept, and its file is gone."]
+
+
+def test_the_last_head_is_missed_by_the_schedule(platform: Platform) -> None:
+    with platform.store.write() as connection:
+        for day in DAYS:
+            due = datetime(day.year, day.month, day.day, 22, tzinfo=UTC)
+            occurrences.plan(connection, [PlannedOccurrence(HEADS_JOB, due, {"session": day.isoformat()})])
+            claimed = occurrences.claim_next(connection, "w", due, 60)
+            assert claimed is not None
+            occurrences.finish(connection, claimed, due)
+    assert problems(platform) == []
+    for path in (platform.home.path / "heads").glob("*.json"):
+        path.unlink()
+    assert problems(platform) == [f"The head of {day} was kept, and its file is gone." for day in DAYS]
+
+
+def test_heads_of_the_first_format_are_still_read(platform: Platform) -> None:
+    """They hold four facts and no more; the signature is over the canonical bytes of these."""
+    with platform.store.read() as connection:
+        end = ledger.head(connection)
+    old = {"date": "2016-01-07", "format": 1, "hash": end.hash, "sequence": end.sequence}
+    signature = platform.signer.sign(json.dumps(old, sort_keys=True, separators=(",", ":")).encode())
+    path = platform.home.path / "heads" / "2016-01-07.json"
+    path.write_text(json.dumps(old | {"signature": signature}))
+    assert problems(platform) == []
+    assert (read_head(path).previous, read_head(path).sequence) == ("", 3)
+
+
+def test_a_guard_that_was_taken_away_or_switched_off_is_missed(platform: Platform) -> None:
+    postgres = platform.store.dialect == "postgresql"
+    with platform.store.read() as connection:
+        assert missing_guards(connection) == []
+    changes = (
+        {
+            "transfers_no_change": "ALTER TABLE transfers DISABLE TRIGGER USER",
+            "entries_no_change": "DROP TRIGGER entries_no_change ON entries",
+            "audit_no_truncate": "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN RETURN NEW; END'",
+        }
+        if postgres
+        else {
+            f"{table}_no_{event}": f"DROP TRIGGER {table}_no_{event}"
+            for table, event in (("transfers", "update"), ("entries", "replace"), ("audit", "delete"))
+        }
+    )
+    for name, statement in changes.items():
+        with rolled_back(platform.store) as connection:
+            connection.execute(text(statement))
+            assert any(name in line for line in missing_guards(connection)), name
+    with platform.store.write() as connection:
+        connection.execute(text(next(iter(changes.values()))))
+    assert queries.health(platform)["status"] == "broken"
+    assert any("guard" in line for line in ledger_state(platform)["problems"])
+
+
 def _rewritten(platform: Platform, upto: int) -> None:
     """Replace the ledger by another whole one with ``upto`` transfers, whose first deposit is larger."""
     with platform.store.read() as connection:
@@ -88,7 +166,13 @@ def test_a_head_that_was_forged_or_spoilt_is_found(platform: Platform) -> None:
         other = ledger.hashes_of(connection, [1])[1]
     (folder / "2016-01-05.json").write_text(good.replace(read_head(folder / "2016-01-05.json").hash, other))
     assert problems(platform) == ["The head of 2016-01-05 does not bear the platform's signature."]
-    for spoilt in ("", "[]", good.replace('"sequence":2', '"sequence":"2"'), good.replace("2016-01-05", "2016-01-07")):
+    for spoilt in (
+        "",
+        "[]",
+        "[" * 100_000,
+        good.replace('"sequence":2', '"sequence":"2"'),
+        good.replace("2016-01-05", "2016-01-07"),
+    ):
         (folder / "2016-01-05.json").write_text(spoilt)
         assert len(problems(platform)) == 1
         with pytest.raises(InputRejected) as caught:
