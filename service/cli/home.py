@@ -61,7 +61,7 @@ def scheduler(home: HomeOption = HOME) -> None:
 def health(home: HomeOption = HOME, as_json: JsonOption = False) -> None:
     """Say whether the home is sound.
 
-    It looks at the database, the ledger's sum, guards and kept heads, and what is overdue; the exit code is 4 when one is not right.
+    It looks at the database, the ledger's sum, guards and kept heads, and what is overdue; the exit code is 4 if one is wrong.
     """
     from service import queries
     from service.cli.plain import echo_json
