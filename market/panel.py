@@ -151,6 +151,20 @@ class PanelView:
         """
         return self._derived.total[: len(self.sessions)]
 
+    def paid_out(self, row: int) -> FloatArray:
+        """Return what the dividends of the visible session at ``row`` add to its total returns, (n,); 0 for none.
+
+        A book in shares gets them in cash: its shares return the rest.
+        """
+        return self._derived.paid_out(range(len(self.sessions))[row])
+
+    def share_prices(self, row: int) -> FloatArray:
+        """Return prices of one share at the visible session at ``row``, (n,), carried over sessions without a trade.
+
+        In the fund's currency at that session's rate; NaN before the first price.
+        """
+        return self._derived.share_prices(range(len(self.sessions))[row])
+
     def return_index(self) -> FloatArray:
         """Return what one share of each first price is worth with everything reinvested (T, n); NaN without a price.
 

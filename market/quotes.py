@@ -198,6 +198,23 @@ class Derived:
         out[1:] -= 1.0
         return out
 
+    def paid_out(self, row: int) -> FloatArray:
+        """Return what the dividends of a session add to its total return, (n,); 0 for none, also without a price before."""
+        paid, grown, value = self._quotes.dividends, self._shares_grown, self._value
+        if paid is None or row == 0:
+            return np.zeros(value.shape[1])
+        worth = paid[row] if grown is None else paid[row] * grown[row]
+        if self._fx is not None:
+            worth = worth * self._fx[row] / self._fx[row - 1]
+        found: FloatArray = np.nan_to_num(worth / value[row - 1])
+        return found
+
+    def share_prices(self, row: int) -> FloatArray:
+        """Return the price of one share at a session, carried over those without a trade, in the fund's currency, (n,)."""
+        value, grown = self._value, self._shares_grown
+        price: FloatArray = value[row] if grown is None else value[row] / grown[row]
+        return price if self._fx is None else price * self._fx[row]
+
     @property
     def index(self) -> FloatArray:
         """Worth of one share of the first price, dividends reinvested, from that price on; NaN where there was no price."""

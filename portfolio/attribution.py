@@ -95,23 +95,29 @@ class SessionReturns:
         Close to open and open to close; 0 where unknown. A delisted name has its delisting return and 0.
     gone : (n,) bool
         Names that became cash before the open.
+    paid : (n,) float64
+        What was paid in cash beside them, as a part of the position at the close before.
     """
 
     overnight: FloatArray
     intraday: FloatArray
     gone: BoolArray
+    paid: FloatArray
 
     @property
     def total(self) -> FloatArray:
-        """Close to close, (n,) float64."""
-        return (1.0 + self.overnight) * (1.0 + self.intraday) - 1.0
+        """Close to close with what was paid, (n,) float64."""
+        return (1.0 + self.overnight) * (1.0 + self.intraday) - 1.0 + self.paid
 
 
-def session_of(overnight: FloatArray, intraday: FloatArray, delisting: FloatArray | None = None) -> SessionReturns:
-    """Return the returns that :func:`portfolio.simulate.step` books, from the same three arrays, (n,) float64 each."""
+def session_of(
+    overnight: FloatArray, intraday: FloatArray, delisting: FloatArray | None = None, paid: FloatArray | None = None
+) -> SessionReturns:
+    """Return the returns that :func:`portfolio.simulate.step` books, from the same four arrays, (n,) float64 each."""
     gone = np.isfinite(delisting) if delisting is not None else np.zeros(overnight.shape, dtype=bool)
     first = np.where(gone, delisting if delisting is not None else 0.0, np.nan_to_num(overnight))
-    return SessionReturns(first, np.where(gone, 0.0, np.nan_to_num(intraday)), gone)
+    apart = np.zeros(overnight.shape) if paid is None else np.where(gone, 0.0, paid)
+    return SessionReturns(first, np.where(gone, 0.0, np.nan_to_num(intraday)), gone, apart)
 
 
 def by_factor(

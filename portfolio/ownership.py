@@ -240,6 +240,7 @@ def by_model(
         One session; they sum to the profit after costs. Models of the decision before the fill keep their night.
     """
     parts, night = carry(owners.parts, returns.overnight, returns.gone)
+    night = night + owners.parts @ returns.paid
     first = Lines(owners.names, owners.groups, night[None, :])
     now = owners
     if fill is not None:

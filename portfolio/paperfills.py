@@ -6,7 +6,7 @@ its target, so that a fill and the book that follows from it come from one set o
 
 An order to a weight is sized on the equity at the open. An order over shares is worth what they cost at the open; across a
 split it would be over the wrong number, so it lapses. An order over more than a part of the usual volume is filled up to that
-part.
+part, in whole shares where it is over shares.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,9 @@ import numpy as np
 
 from market.arrays import BoolArray, FloatArray
 from portfolio.book import BookState, Liquidity, TradingCosts
+
+CLOSED_WITHIN = 1e-9
+"""Part of a position: rounding of money that went through some thousand sessions stays below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class OpenMarket:
         At the open, in the currency of the fund; NaN without one.
     split : (n,) float64
         New shares for an old one since the orders were decided; 1 for none.
+    paid : (n,) float64 or None
+        What the session pays in cash before its open, as parts of the positions at the close before; None for nothing.
     """
 
     overnight: FloatArray
@@ -44,6 +49,7 @@ class OpenMarket:
     liquidity: Liquidity
     prices: FloatArray
     split: FloatArray
+    paid: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,8 @@ def fill_orders(
     """
     gone = np.isfinite(market.delisting)
     opened = account.positions * (1.0 + np.where(gone, market.delisting, np.nan_to_num(market.overnight)))
-    cash = account.cash + float(opened[gone].sum())
+    paid = 0.0 if market.paid is None else float(account.positions @ np.where(gone, 0.0, market.paid))
+    cash = account.cash + float(opened[gone].sum()) + paid
     opened[gone] = 0.0
     equity = cash + float(opened.sum())
     usual = np.nan_to_num(market.liquidity.adv_dollars)
@@ -113,13 +120,15 @@ def fill_orders(
     else:
         fills &= np.isfinite(shares) & np.isfinite(market.prices) & (market.split == 1.0)
         wanted = np.nan_to_num(shares * market.prices)
-        reached = (opened + wanted) / equity if equity > 0 else np.zeros_like(opened)
+        reached = _left(opened, wanted) / equity if equity > 0 else np.zeros_like(opened)
     partial = np.zeros_like(fills)
     if adv_share_max > 0:
         most = adv_share_max * usual
+        if shares is not None:
+            most = np.nan_to_num(np.trunc(most / market.prices) * market.prices)
         partial = fills & (np.abs(wanted) > most)
         wanted = np.where(partial, np.sign(wanted) * most, wanted)
-        reached = np.where(partial, (opened + wanted) / equity, reached)
+        reached = np.where(partial, _left(opened, wanted) / equity, reached)
         fills &= ~(partial & (most == 0.0))
         partial &= fills
     values = np.where(fills, wanted, 0.0)
@@ -127,3 +136,9 @@ def fill_orders(
     rooted = np.sqrt(size / np.where(usual > 0, usual, np.inf))
     impact = costs.impact_coefficient * np.where(fills, np.nan_to_num(sigma), 0.0) * size * rooted
     return OpenFills(np.where(fills, reached, 0.0), values, costs.half_spread * size, impact, fills, partial)
+
+
+def _left(opened: FloatArray, traded: FloatArray) -> FloatArray:
+    """Return the positions after a trade; one that is closed is nothing, and not what a subtraction leaves of it."""
+    after = opened + traded
+    return np.where(np.abs(after) <= CLOSED_WITHIN * np.abs(opened), 0.0, after)

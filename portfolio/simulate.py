@@ -2,7 +2,8 @@
 
 One session, in this order:
 
-1. positions earn their overnight return (dividends are in it, also those that a short pays);
+1. positions earn their overnight return (dividends are in it, also those that a short pays; of a book in whole shares they are
+   paid in cash instead);
 2. names that are delisted earn their delisting return instead and become cash: a forced close, without cost, recorded;
 3. if there is a target, it is filled at the open: target dollars = weight × equity at that open, for names that trade;
    the others keep what they have; spread and impact are paid in cash;
@@ -98,6 +99,7 @@ def step(
     delisting: FloatArray | None = None,
     liquidity: Liquidity | None = None,
     fill: FillAt = "open",
+    paid: FloatArray | None = None,
 ) -> tuple[BookState, DayRecord]:
     """Carry a book through one session.
 
@@ -118,6 +120,9 @@ def step(
         Needed when there is a target and impact is charged.
     fill : {"open", "close"}
         Where in the session a target is filled, and an account without equity liquidated.
+    paid : (n,) float64, optional
+        Part of each position at the close before that is paid in cash before the open, and is in no return: a dividend that is
+        not reinvested. A short pays it. Without effect on a name that is delisted.
 
     Returns
     -------
@@ -139,8 +144,10 @@ def step(
         tradable &= ~halted
     pnl = float(state.positions @ first)
     positions = state.positions * (1.0 + first)
+    dividends = 0.0 if paid is None else float(state.positions @ np.where(gone, 0.0, paid))
+    pnl += dividends
     closes = tuple(ForcedClose(int(i), float(positions[i])) for i in np.flatnonzero(gone & (state.positions != 0)))
-    cash = state.cash + float(positions[gone].sum())
+    cash = state.cash + float(positions[gone].sum()) + dividends
     positions[gone] = 0.0
     if fill == "close":
         pnl += float(positions @ second)

@@ -4,7 +4,8 @@ It decides no weight and reads no price: prices are those known at the decision,
 
 1. A name with a target or a holding is traded, unless it is withheld or its trade is below the minimum; a name whose target
    is 0 is closed however little it is.
-2. The trade in whole shares is the nearest whole number. The minimum and the rounding leave the book beside its target.
+2. The trade in whole shares is the nearest whole number; what closes a position is the shares that are held, and never more.
+   The minimum and the rounding leave the book beside its target.
 3. How far beside is told as an error: of each exposure, of net and of gross, at the prices of the decision.
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from market.arrays import BoolArray, FloatArray
+from portfolio.wholeshares import snapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,10 @@ def size_orders(
     if withheld is not None:
         traded &= ~withheld
     known = np.where(prices > 0, prices, np.nan)
-    return OrderSizes(wanted, held, equity, known, values, np.rint(values / known), traded, small)
+    shares = values / known
+    # Closing takes not the nearest number: a part of a share that is sold without being there would be a short.
+    shares = np.where((wanted == 0) & (held != 0), np.trunc(snapped(shares)), np.rint(shares))
+    return OrderSizes(wanted, held, equity, known, values, shares, traded, small)
 
 
 def rounding_error(sizes: OrderSizes, exposures: FloatArray, names: tuple[str, ...], *, whole: bool) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """The fund's book between sessions, kept as a file that the database names: :class:`portfolio.book.BookState` as JSON.
 
-A fund that never traded has a book of cash only. JSON prints a float so that the same float is read back.
+A fund that never traded has a book of cash only. JSON prints a float so that the same float is read back. A book in whole
+shares keeps beside each position how many shares it is: what a correction of prices does to the money does not change them.
 """
 
 import json
+from collections.abc import Mapping
 from datetime import date
 
 import numpy as np
@@ -39,11 +41,29 @@ def find_book(connection: Connection, platform: Platform, key: str) -> tuple[Boo
     return BookState(ids, positions, data["cash"]), state.through
 
 
-def put_book(connection: Connection, platform: Platform, book: BookState, through: date, key: str = BOOK_KEY) -> None:
-    """Write the book's file and name it in the database."""
+def read_shares(connection: Connection, platform: Platform) -> dict[str, float]:
+    """Return how many shares the fund holds by asset id; empty where the book is not one in shares."""
+    state = fund.get_fund_state(connection, BOOK_KEY)
+    if state is None:
+        return {}
+    return {str(asset): float(n) for asset, n in json.loads(platform.blobs.get(state.sha256)).get("shares", {}).items()}
+
+
+def put_book(
+    connection: Connection,
+    platform: Platform,
+    book: BookState,
+    through: date,
+    key: str = BOOK_KEY,
+    shares: Mapping[str, float] | None = None,
+) -> None:
+    """Write the book's file and name it in the database; ``shares`` by asset id, of a book in shares."""
     held = book.to_arrays()
     positions = dict(zip(map(str, held["asset_ids"]), map(float, held["positions"]), strict=True))
-    sha = platform.blobs.put(json.dumps({"cash": book.cash, "positions": positions}, sort_keys=True).encode())
+    told: dict[str, object] = {"cash": book.cash, "positions": positions}
+    if shares is not None:
+        told["shares"] = {asset: shares.get(asset, 0.0) for asset in positions}
+    sha = platform.blobs.put(json.dumps(told, sort_keys=True).encode())
     fund.set_fund_state(connection, FundState(key, sha, through))
 
 

@@ -110,7 +110,7 @@ class WalkLines:
         returns = session.returns
         if session.fill is Fill.CLOSE:
             # All of the session is earned before the fill.
-            returns = SessionReturns(returns.total, np.zeros_like(returns.intraday), returns.gone)
+            returns = SessionReturns(returns.total, np.zeros_like(returns.intraday), returns.gone, np.zeros_like(returns.paid))
         self._owners, lines = by_model(owners, returns, session.day.costs, _owned_fill(session, returns))
         self._models.append(lines)
 
@@ -122,7 +122,7 @@ def _by_factor(session: WalkedSession) -> Lines:
     exposures = np.full((len(seen), len(loadings.names)), np.nan)
     exposures[np.searchsorted(seen, loadings.positions)] = loadings.values
     moved = session.returns
-    returns = SessionReturns(moved.overnight[seen], moved.intraday[seen], moved.gone[seen])
+    returns = SessionReturns(moved.overnight[seen], moved.intraday[seen], moved.gone[seen], moved.paid[seen])
     positions = session.before.positions[seen]
     return factor_lines(positions, returns, session.day, exposures, loadings.names, loadings.kinds)
 

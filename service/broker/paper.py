@@ -78,6 +78,7 @@ class PaperBroker:
             halted=market.open.halted | ~fills.filled if placed else market.open.halted,
             delisting=market.open.delisting,
             liquidity=market.open.liquidity if placed else None,
+            paid=market.open.paid,
         )
         told = _told(placed, market, fills)
         rows.put_paper_fills(connection, told)

@@ -14,6 +14,7 @@ without being traded.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -33,7 +34,7 @@ from portfolio.ladder import Solution, solve
 from portfolio.lifecycle import ENDED, RebalanceState
 from portfolio.riskmodel import RiskModel
 from portfolio.sizing import OrderSizes, rounding_error, size_orders
-from service.book import read_book, weights_of
+from service.book import read_book, read_shares, weights_of
 from service.broker import PaperBroker
 from service.context import Platform
 from service.decide import decision_market, decision_problem
@@ -95,6 +96,7 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
         fund_says = fund_view(platform, connection, sources, now)
         record_ic = record_of_scores(platform, connection)
         book, _ = read_book(connection, platform)
+        book = _revalued(platform, view, book, read_shares(connection, platform))
         _refuse_ruin(book)
         ids = fund_says.asset_ids
         asset_ids = np.union1d(ids, book.asset_ids[book.positions != 0])
@@ -111,6 +113,15 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
     with platform.store.read() as connection:
         findings = pretrade_findings(platform, connection, PaperBroker(platform), view, result)
     return _commit(platform, result, findings)
+
+
+def _revalued(platform: Platform, view: PanelView, book: BookState, shares: Mapping[str, float]) -> BookState:
+    """Return a book in shares at the prices known now, which may have been corrected since it was settled."""
+    if not shares:
+        return book
+    prices = last_prices(view, platform.desk.positions_of(book.asset_ids))
+    worth = np.array([shares.get(str(asset), np.nan) for asset in book.asset_ids]) * prices
+    return replace(book, positions=np.where(np.isfinite(worth), worth, book.positions))
 
 
 def _refuse_ruin(book: BookState) -> None:

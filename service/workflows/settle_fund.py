@@ -3,7 +3,8 @@
 1. *load* the book, the decisions that were sent, the panel as known now. What was not sent by its open expires: the book stays.
 2. *decide*, session by session, with :func:`portfolio.simulate.step`: the broker tells what it filled of a decision's orders
    at the open of their session, and the book goes to the weights that were reached; what was not filled stays as it is;
-   delisted names are closed by the event's return.
+   delisted names are closed by the event's return. A book in whole shares is carried by its shares and their prices, and gets
+   dividends in cash (:mod:`portfolio.wholeshares`).
 3. *commit* the sessions, the book, the fills, who earned what (:mod:`service.attribution`) and the filled decisions in one
    transaction.
 
@@ -27,12 +28,14 @@ from portfolio.lifecycle import TRADED, RebalanceState, RebalanceStep, may
 from portfolio.mandate import Mandate
 from portfolio.paperfills import OpenMarket
 from portfolio.simulate import DayRecord, step
+from portfolio.wholeshares import ShareSession, share_session, shares_of
 from service.attribution import BookedSession, SessionLines
-from service.book import put_book, read_book
+from service.book import put_book, read_book, read_shares
 from service.broker import Broker, PaperBroker, SessionMarket
 from service.context import Platform
 from service.decisions import Decision, load_fund_mandate, read_decision
 from service.liquidity import liquidity_before
+from service.orders import WHOLE, refuse_total_return
 from service.store import audit, fund, orders
 from service.store.records import FillRecord, FundDayRecord, RebalanceRecord
 
@@ -56,6 +59,7 @@ def settle_fund(platform: Platform, through: date | None = None, broker: Broker 
     view = platform.desk.view(now)
     with platform.store.write() as connection:
         book, settled = read_book(connection, platform)
+        shares = read_shares(connection, platform) if platform.settings.fund.orders.shares == WHOLE else None
         expired = _expire(connection, now, view, fund.list_rebalances(connection))
         decisions = [d for d in fund.list_rebalances(connection) if d.state in TRADED | {RebalanceState.SENT}]
         rows = _rows(view, settled, decisions, through)
@@ -63,7 +67,9 @@ def settle_fund(platform: Platform, through: date | None = None, broker: Broker 
             return Settlement((), (), expired)
         lines = SessionLines(platform, connection, book)
         mandate = load_fund_mandate(platform)
-        carry = _Carry(platform, connection, view, mandate, decisions, broker or PaperBroker(platform), lines)
+        if shares is not None:
+            refuse_total_return(view)
+        carry = _Carry(platform, connection, view, mandate, decisions, broker or PaperBroker(platform), lines, shares)
         days = []
         for row in rows:
             book, day = carry.session(book, row)
@@ -73,7 +79,7 @@ def settle_fund(platform: Platform, through: date | None = None, broker: Broker 
             fund.advance_rebalance(connection, record.id, RebalanceStep.FILL)
             states = Counter(o.state for o in orders.orders_of(connection, record.id))
             audit.record(connection, now, "schedule", "fill_rebalance", record.id, {"orders": dict(states)})
-        put_book(connection, platform, book, days[-1].session)
+        put_book(connection, platform, book, days[-1].session, shares=carry.shares)
         carry.lines.put(connection, days[-1].session)
     return Settlement(tuple(d.session for d in days), tuple(r.id for r in carry.filled), expired)
 
@@ -105,7 +111,11 @@ def _rows(view: PanelView, settled: date | None, decisions: list[RebalanceRecord
 
 
 class _Carry:
-    """Carries a book over the panel's sessions and remembers the exposures of the latest decision."""
+    """Carries a book over the panel's sessions and remembers the exposures of the latest decision.
+
+    ``shares`` by asset id, of a book in whole shares; None for one in money. An asset that is held and not among them, because
+    the book was one in money before, holds what its position is worth.
+    """
 
     def __init__(
         self,
@@ -116,9 +126,11 @@ class _Carry:
         decisions: list[RebalanceRecord],
         broker: Broker,
         lines: SessionLines,
+        shares: dict[str, float] | None = None,
     ) -> None:
         self.platform, self.connection, self.view = platform, connection, view
         self.broker, self.lines, self.costs = broker, lines, costs_of(mandate)
+        self.shares = shares
         self.by_fill = {d.fill_session: d for d in decisions if d.state == RebalanceState.SENT}
         self.filled: list[RebalanceRecord] = []
         past = [d for d in decisions if d.state in TRADED]
@@ -134,13 +146,13 @@ class _Carry:
         held = book.asset_ids[book.positions != 0]
         wanted = self.latest.asset_ids if record is not None and self.latest is not None else held
         asset_ids = np.union1d(held, wanted)
-        market = self._market(row, asset_ids, None if record is None else record.as_of)
+        before = book.reindexed(asset_ids)
+        market = self._market(row, before, None if record is None else record.as_of)
         fills = self.broker.fills(self.connection, SessionMarket(session, asset_ids, market, self.costs))
         target, halted = None, market.halted
         if record is not None:
             target, filled = self._reached(record, asset_ids, fills)
             halted = halted | ~filled
-        before = book.reindexed(asset_ids)
         after, day = step(
             before,
             market.overnight,
@@ -150,8 +162,10 @@ class _Carry:
             halted=halted,
             delisting=market.delisting,
             liquidity=None if target is None else market.liquidity,
+            paid=market.paid,
         )
-        returns = session_of(market.overnight, market.intraday, market.delisting)
+        self._count(after, row)
+        returns = session_of(market.overnight, market.intraday, market.delisting, market.paid)
         decision = None if record is None else self.latest
         self.lines.add(BookedSession(session, before, after, returns, day, exposed, decision, target))
         return after, FundDayRecord(session, day.equity, day.gross_pnl, day.costs, self._exposures(after, day, row))
@@ -172,12 +186,17 @@ class _Carry:
         orders.set_order_state(self.connection, sorted(mine), "cancelled")
         return weights, filled
 
-    def _market(self, row: int, asset_ids: StrArray, decided_on: date | None) -> OpenMarket:
-        """Return what the open of the session at ``row`` is to ``asset_ids``, and what was known of them before."""
-        positions = self.platform.desk.positions_of(asset_ids)
+    def _market(self, row: int, before: BookState, decided_on: date | None) -> OpenMarket:
+        """Return what the open of the session at ``row`` is to the book's assets, and what was known of them before."""
+        positions = self.platform.desk.positions_of(before.asset_ids)
         window = self.platform.settings.universe.adv_window_sessions
+        overnight, paid = self.view.overnight_returns()[row, positions], None
+        if self.shares is not None:
+            moved = self._share_session(row, before, positions, self.shares)
+            overnight, paid = moved.overnight, moved.paid
         return OpenMarket(
-            overnight=self.view.overnight_returns()[row, positions],
+            overnight=overnight,
+            paid=paid,
             intraday=self.view.intraday_returns()[row, positions],
             halted=~self.view.traded[row, positions],
             delisting=self._delisting(row, positions),
@@ -185,6 +204,30 @@ class _Carry:
             prices=self._open_prices(row, positions),
             split=self._split(row, positions, decided_on),
         )
+
+    def _share_session(self, row: int, before: BookState, positions: IntArray, known: Mapping[str, float]) -> ShareSession:
+        prices = self.view.share_prices(row - 1)[positions]
+        worth = shares_of(before.positions, prices, np.zeros(len(positions)))
+        shares = np.array([known.get(str(asset), n) for asset, n in zip(before.asset_ids, worth, strict=True)])
+        splits = self.view.splits
+        return share_session(
+            before.positions,
+            np.where(before.positions != 0, shares, 0.0),
+            prices,
+            np.ones(len(positions)) if splits is None else splits[row, positions],
+            self.view.total_returns()[row, positions],
+            self.view.intraday_returns()[row, positions],
+            self.view.paid_out(row)[positions],
+        )
+
+    def _count(self, after: BookState, row: int) -> None:
+        """Count the shares at the close of the session, of a book in shares."""
+        if self.shares is None:
+            return
+        prices = self.view.share_prices(row)[self.platform.desk.positions_of(after.asset_ids)]
+        before = np.array([self.shares.get(str(asset), 0.0) for asset in after.asset_ids])
+        counted = shares_of(after.positions, prices, before)
+        self.shares = {str(asset): float(n) for asset, n in zip(after.asset_ids, counted, strict=True) if n}
 
     def _open_prices(self, row: int, positions: IntArray) -> FloatArray:
         """Return opens in the currency of the fund: the close's value, less the move since the open. NaN without a trade."""
