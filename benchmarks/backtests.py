@@ -122,7 +122,7 @@ def tell(platform: "Platform", sweep: "Sweep") -> None:
         "turnover", "costs a year", "gross", "names", "ex-post beta", "decisions", "outside a band",
     )  # fmt: skip
     print(f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
-    trials = {trial.id[:12]: trial for trial in Trials(platform.home).on_data(platform.desk.panel.content_hash())}
+    trials = {trial.id[:12]: trial for trial in Trials(platform.home).everything()}
     for row in sorted(sweep.rows, key=lambda r: (r["source"], r["deaths_percent"], not r["costs"])):
         f = trials[row["trial"]].figures
         statuses = ", ".join(f"{count} {name}" for name, count in f["statuses"].items())

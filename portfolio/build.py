@@ -11,6 +11,8 @@ Three kinds of names are not free:
 - dead (delisted): closed by the market, exempt from the turnover limit;
 - frozen (halted, or with no volume to speak of): pinned at what is held;
 - leaving (no longer in the universe): may only shrink towards zero; a remnant is closed at once.
+
+A name that must not be sold short is free but for that: a long may go to zero, a short that is held may only be bought back.
 """
 
 from collections.abc import Callable
@@ -44,6 +46,7 @@ def build_problem(
     frozen: BoolArray | None = None,
     leaving: BoolArray | None = None,
     dead: BoolArray | None = None,
+    no_short: BoolArray | None = None,
 ) -> RebalanceProblem:
     """State one rebalance of n assets.
 
@@ -62,7 +65,7 @@ def build_problem(
         Capital now, in the panel's currency; positive.
     adv_dollars : (n,) float64, optional
         Average daily dollar volume. A name without any, or with NaN, is frozen. None: no volume limit and no impact.
-    frozen, leaving, dead : (n,) bool, optional
+    frozen, leaving, dead, no_short : (n,) bool, optional
         See the module; none by default.
 
     Returns
@@ -72,7 +75,7 @@ def build_problem(
     """
     n = w0.shape[0]
     none = np.zeros(n, dtype=bool)
-    frozen, leaving, dead = (none if mask is None else mask for mask in (frozen, leaving, dead))
+    frozen, leaving, dead, no_short = (none if mask is None else mask for mask in (frozen, leaving, dead, no_short))
     if adv_dollars is not None:
         frozen = frozen | ~(mandate.adv_participation_max * np.nan_to_num(adv_dollars) >= TRADE_MIN * equity)
     period = mandate.sessions_per_rebalance
@@ -80,7 +83,7 @@ def build_problem(
 
     def bounds(key_of: Callable[[str], float]) -> tuple[FloatArray, FloatArray]:
         participation = key_of("adv_participation_max")
-        return _position_bounds(key_of("position_max"), participation, w0, equity, adv_dollars, frozen, leaving)
+        return _position_bounds(key_of("position_max"), participation, w0, equity, adv_dollars, frozen, leaving, no_short)
 
     lower, upper = bounds(partial(getattr, mandate))
     lower_hard = upper_hard = None
@@ -145,6 +148,7 @@ def _position_bounds(
     adv_dollars: FloatArray | None,
     frozen: BoolArray,
     leaving: BoolArray,
+    no_short: BoolArray,
 ) -> tuple[FloatArray, FloatArray]:
     """Return lower and upper bounds, (n,) each; never empty, also when the holding has drifted beyond its cap."""
     kept = np.where(np.abs(w0) < REMNANT_MAX, 0.0, w0)
@@ -154,6 +158,7 @@ def _position_bounds(
         trade_max = np.where(frozen, 0.0, participation * np.nan_to_num(adv_dollars) / equity)
         # Where the volume limit cannot bring a drifted holding inside its cap, the nearest reachable weight is the cap.
         lower, upper = np.clip(lower, w0 - trade_max, w0 + trade_max), np.clip(upper, w0 - trade_max, w0 + trade_max)
+    lower = np.where(no_short, np.maximum(lower, np.minimum(w0, 0.0)), lower)
     return np.where(frozen, w0, lower), np.where(frozen, w0, upper)
 
 

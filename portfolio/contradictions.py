@@ -34,7 +34,15 @@ FILLS = ("open", "close")
 """Where a book may be traded in the session after the decision."""
 
 _WORD_OF = {key: word for word, keys in LIMIT_KEYS.items() for key in keys}
-_ABOVE_ZERO = ("aum", "gross_max", "position_max", "adv_participation_max", "sessions_per_rebalance", "holding_period_sessions")
+_ABOVE_ZERO = (
+    "aum",
+    "gross_max",
+    "turnover_max",
+    "position_max",
+    "adv_participation_max",
+    "sessions_per_rebalance",
+    "holding_period_sessions",
+)
 _SIGNED = ("net_target", "beta_target")
 
 
@@ -87,6 +95,12 @@ def _between(values: Mapping[str, Any]) -> list[Contradiction]:
         found.append(Contradiction(("gross_max", "net_band"), "is not below net_band"))
     if values["short_max"] < -(values["net_target"] + values["net_band"]):
         found.append(Contradiction(("short_max", "net_target"), "is not below the net short that is asked for"))
+    if values["short_max"] == 0 and values["net_target"] + values["net_band"] <= 0:
+        message = "without which, and without a net long, nothing can be held at all"
+        found.append(Contradiction(("short_max", "net_target", "net_band"), message))
+    if values["sector_band"] == 0 and abs(values["net_target"]) > values["net_band"]:
+        message = "keeps net at 0, as every name is in a sector, and net_target and net_band leave 0 out"
+        found.append(Contradiction(("sector_band", "net_target", "net_band"), message))
     dollar_neutral = values["net_target"] == 0 == values["net_band"]
     if dollar_neutral and abs(values["beta_target"]) > values["beta_band"]:
         message = "and beta_band keep zero beta inside, as longs and shorts balance exactly"

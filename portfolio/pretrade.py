@@ -31,9 +31,10 @@ CHECKS = (
     Code.ASSET_RESTRICTED,
     Code.SHORT_FORBIDDEN,
     Code.SPLIT_BEFORE_FILL,
+    Code.LIST_ENTRY_UNKNOWN,
     Code.BOOKS_DIFFER,
 )
-"""Everything that can be found before a trade; the last by :mod:`portfolio.reconcile`."""
+"""Everything that can be found before a trade; the last by :mod:`portfolio.reconcile`, the one before where lists are read."""
 
 SLACK = 1e-9
 """What the optimizer's own verification lets pass is no finding here."""
@@ -141,7 +142,8 @@ def _by_name(sheet: OrderSheet, limits: CheckLimits) -> Iterator[Finding]:
         (Code.ASSET_RESTRICTED, sheet.restricted, lambda _: "is on the restricted list"),
         (
             Code.SHORT_FORBIDDEN,
-            sheet.no_short & (sheet.after < 0) & (sheet.values < 0),
+            # Beyond what the optimizer's verification lets pass: a short that is kept is not one that is sold.
+            sheet.no_short & (sheet.after < -SLACK) & (sheet.after < sheet.held - SLACK) & (sheet.values < 0),
             lambda _: "is on the no-short list and would be sold short",
         ),
         (Code.SPLIT_BEFORE_FILL, split, lambda i: f"has split since the decision, {sheet.split[i]:g} shares for one"),

@@ -356,6 +356,7 @@ def _statistics(data: TearSheetData, f: _Figures) -> str:
         rows.append(("Best ratio that luck would show", number(d.threshold), "–"))
         rows.append(("Deflated Sharpe ratio", percent(d.probability), "–"))
         note = f"{d.trials} tried on this history, {d.clusters} of their own: luck would show the best of these."
+        note += f" The ratio rests on the path's own {d.sessions} sessions."
     result = Table("Statistics", ("", "After costs", "Before costs"), rows, note)
     spent = [
         (kind, number(float(v.sum()), 0), percent(float(v.sum()) / data.initial_equity, 2)) for kind, v in data.costs.items()

@@ -7,8 +7,11 @@ on that history and not only those that one likes; nothing here knows where they
 1. the trials are clustered by the correlation of their returns: twenty variants of one idea are one try
    (:func:`clusters`, average linkage, cut at :data:`SAME_CORRELATION`);
 2. the best of N tries without skill has on average √V·((1 − g)·Φ⁻¹(1 − 1/N) + g·Φ⁻¹(1 − 1/(N·e))), V the variance of the
-   clusters' ratios, g Euler's constant;
+   clusters' ratios over as many sessions as the path has, g Euler's constant;
 3. the deflated ratio is Φ((s − that) / error of s), the error with skewness, kurtosis and autocorrelation.
+
+Trials need not span the same sessions: each has the ratio of its own, two are compared on those that both have, and a short
+one, whose ratio varies more by chance, does not make luck look larger for a long one.
 
 Limits: a trial that was made and not stored is not counted, and a history that everybody knows has been tried by everybody.
 
@@ -31,6 +34,8 @@ from market.arrays import FloatArray, IntArray
 from portfolio.mandate import SESSIONS_PER_YEAR
 from portfolio.performance import NAN, NO_VARIANCE, sharpe_error
 
+SESSIONS_MIN = 20
+"""Two trials that share less than a month cannot be told alike: they are two tries."""
 SAME_CORRELATION = 0.5
 """Mean correlation from which two groups of trials are one try: a quarter of the variance is shared."""
 EULER = 0.5772156649015329
@@ -51,6 +56,8 @@ class DeflatedSharpe:
         The best ratio to be expected of the trials without skill; 0 for a single try.
     trials, clusters : int
         How many were made, and how many of them count as tries of their own.
+    sessions : int
+        Of the path, on which its ratio rests.
     """
 
     probability: float
@@ -59,6 +66,7 @@ class DeflatedSharpe:
     threshold: float
     trials: int
     clusters: int
+    sessions: int
 
 
 def probabilistic_sharpe(sharpe: float, benchmark: float, error: float) -> float:
@@ -86,26 +94,44 @@ def clusters(returns: FloatArray) -> IntArray:
     Parameters
     ----------
     returns : (m, T) float64
-        Session returns of each trial; finite. A trial without variance moves with none but is no try: it stays alone.
+        Session returns of each trial, NaN in sessions that it does not have. A trial without variance moves with none but is no
+        try: it stays alone.
 
     Returns
     -------
     (m,) int64
         Group of each trial, from 0 in order of first appearance. Average linkage on 1 − correlation: groups join while the mean
-        correlation between their members is above :data:`SAME_CORRELATION`.
+        correlation between their members is above :data:`SAME_CORRELATION`. The correlation of two is that of the sessions that
+        both have, and 0 if these are fewer than :data:`SESSIONS_MIN` and either has others.
     """
     count = returns.shape[0]
     if count < 2:
         return np.zeros(count, dtype=np.int64)
     from scipy.cluster.hierarchy import fcluster, linkage
 
-    centred = returns - returns.mean(axis=1, keepdims=True)
-    length = np.sqrt((centred**2).sum(axis=1, keepdims=True))
-    unit = centred / np.where(length > NO_VARIANCE * math.sqrt(max(returns.shape[1], 1)), length, np.inf)
-    distance = np.clip(1.0 - unit @ unit.T, 0.0, 2.0)[np.triu_indices(count, 1)]
+    distance = np.clip(1.0 - _correlations(returns), 0.0, 2.0)[np.triu_indices(count, 1)]
     found = fcluster(linkage(distance, "average"), 1.0 - SAME_CORRELATION, "distance")
     first = {int(group): place for place, group in enumerate(dict.fromkeys(found.tolist()))}
     return np.array([first[int(group)] for group in found], dtype=np.int64)
+
+
+def _correlations(returns: FloatArray) -> FloatArray:
+    """Return the correlation of each pair of rows (m, m) on the sessions that both have."""
+    has = np.isfinite(returns)
+    own = has.sum(axis=1)
+    centre = np.sum(np.where(has, returns, 0.0), axis=1) / np.maximum(own, 1)
+    moved, there = np.where(has, returns - centre[:, None], 0.0), has.astype(np.float64)
+    shared = there @ there.T
+    sums, squares = moved @ there.T, (moved**2) @ there.T  # of row i over the sessions that i and j have
+    count = np.maximum(shared, 1.0)
+    variance = squares - sums**2 / count
+    spread = np.sqrt(np.maximum(variance, 0.0))
+    moving = spread > NO_VARIANCE * np.sqrt(count)
+    enough = (shared >= SESSIONS_MIN) | ((shared == own[:, None]) & (shared == own[None, :]))
+    told = moving & moving.T & enough
+    product = moved @ moved.T - sums * sums.T / count
+    found: FloatArray = np.where(told, product / np.where(told, spread * spread.T, 1.0), 0.0)
+    return found
 
 
 def deflated_sharpe(returns: FloatArray, trials: FloatArray) -> DeflatedSharpe:
@@ -116,7 +142,8 @@ def deflated_sharpe(returns: FloatArray, trials: FloatArray) -> DeflatedSharpe:
     returns : (T,) float64
         Session returns of the path that was chosen; finite.
     trials : (m, T') float64
-        Session returns of every trial on that history, the chosen one among them; finite. (0, T') counts as a single try.
+        Session returns of every trial on that history, the chosen one among them, NaN in sessions that a trial does not have.
+        (0, T') counts as a single try.
 
     Returns
     -------
@@ -125,13 +152,17 @@ def deflated_sharpe(returns: FloatArray, trials: FloatArray) -> DeflatedSharpe:
     Raises
     ------
     InputRejected
-        PROBLEM_INVALID for values that are not finite or trials that are not rows of one history.
+        PROBLEM_INVALID for a path that is not finite, for infinities, and for trials that are not rows or have no session.
 
     Notes
     -----
-    The variance of ratios is taken over the clusters' mean returns, and is never below 1/T, the variance that the ratios of
-    independent tries without skill have by chance alone: a few alike clusters do not make luck impossible.
+    The ratios of clusters are those of their members' mean returns. Each is measured in what chance alone makes it vary by,
+    1/√T of its own T sessions; the variance of these is never below 1, which independent tries without skill have: a few alike
+    clusters do not make luck impossible. Divided by the sessions of the path it is V. Where all have the same sessions, that is
+    the variance of the ratios, and at least 1/T.
     """
+    if not np.isfinite(returns).all():
+        raise InputRejected(Code.PROBLEM_INVALID, "The path that is judged has a return in each of its sessions.")
     return _judge(returns[None, :] if returns.ndim == 1 else returns, trials)[0]
 
 
@@ -141,20 +172,33 @@ def deflated_sharpes(trials: FloatArray) -> tuple[DeflatedSharpe, ...]:
 
 
 def _judge(paths: FloatArray, trials: FloatArray) -> tuple[DeflatedSharpe, ...]:
-    if paths.ndim != 2 or trials.ndim != 2 or not (np.isfinite(paths).all() and np.isfinite(trials).all()):
+    if paths.ndim != 2 or trials.ndim != 2 or np.isinf(paths).any() or np.isinf(trials).any():
         raise InputRejected(Code.PROBLEM_INVALID, "Trials are rows of finite returns over one history.")
+    if not np.isfinite(trials).any(axis=1).all():
+        raise InputRejected(Code.PROBLEM_INVALID, "A trial without a session is none.")
     groups = clusters(trials)
-    ratios = np.array([_ratio(trials[groups == group].mean(axis=0)) for group in range(int(groups.max(initial=-1)) + 1)])
-    known = ratios[np.isfinite(ratios)]
-    variance = max(float(known.var(ddof=1)) if known.size > 1 else 0.0, 1.0 / max(trials.shape[1], 1))
-    threshold, year = best_of_luck(int(known.size), variance), math.sqrt(SESSIONS_PER_YEAR)
-    judged = []
-    for path in paths:
+    means = [_mean_path(trials[groups == group]) for group in range(int(groups.max(initial=-1)) + 1)]
+    # In units of what chance makes a ratio over so many sessions vary by.
+    measured = np.array([_ratio(mean) * math.sqrt(mean.size) for mean in means])
+    known = measured[np.isfinite(measured)]
+    variance = max(float(known.var(ddof=1)) if known.size > 1 else 0.0, 1.0)
+    judged, year = [], math.sqrt(SESSIONS_PER_YEAR)
+    for row in paths:
+        path = row[np.isfinite(row)]
+        threshold = best_of_luck(int(known.size), variance / max(path.size, 1))
         ratio, error = _ratio(path), sharpe_error(path)
         probability = probabilistic_sharpe(ratio, threshold, error) if math.isfinite(ratio) else NAN
-        counts = max(trials.shape[0], 1), max(int(known.size), 1)
+        counts = max(trials.shape[0], 1), max(int(known.size), 1), int(path.size)
         judged.append(DeflatedSharpe(probability, ratio * year, error * year, threshold * year, *counts))
     return tuple(judged)
+
+
+def _mean_path(members: FloatArray) -> FloatArray:
+    """Return the mean return of a cluster in each session that any member has."""
+    has = np.isfinite(members)
+    some = has.any(axis=0)
+    mean: FloatArray = np.where(has, members, 0.0).sum(axis=0)[some] / has.sum(axis=0)[some]
+    return mean
 
 
 def _ratio(returns: FloatArray) -> float:

@@ -11,6 +11,8 @@ from datetime import date
 import numpy as np
 from sqlalchemy import Connection
 
+from crowdalpha.codes import Code
+from crowdalpha.errors import Conflict
 from market.arrays import FloatArray, StrArray
 from portfolio.book import BookState
 from service.context import Platform
@@ -65,6 +67,21 @@ def put_book(
         told["shares"] = {asset: shares.get(asset, 0.0) for asset in positions}
     sha = platform.blobs.put(json.dumps(told, sort_keys=True).encode())
     fund.set_fund_state(connection, FundState(key, sha, through))
+
+
+LEVERAGE_RUIN = 100.0
+"""A gross of so many times the equity is ruin as much as no equity: what is left of it is the rounding of large sums."""
+
+
+def refuse_ruin(book: BookState) -> None:
+    """Raise Conflict FUND_RUINED for a book whose equity is not above zero, or a hundredth of what it holds.
+
+    Weights are parts of equity: of nothing they are zeros, and a book that is held would look like an empty one.
+    """
+    held = float(np.abs(book.positions).sum())
+    if not book.equity > held / LEVERAGE_RUIN:
+        message = f"The fund's equity is {book.equity:,.2f} with {held:,.2f} gross held; no book can be decided on that."
+        raise Conflict(Code.FUND_RUINED, message)
 
 
 def weights_of(book: BookState, asset_ids: StrArray) -> FloatArray:

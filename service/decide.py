@@ -42,6 +42,8 @@ class DecisionMarket:
         Median dollar volume of the settings' window.
     frozen, dead : (n,) bool
         Did not trade on the last session; is delisted.
+    no_short : (n,) bool or None
+        Must not be sold short; None for nobody.
     """
 
     positions: IntArray
@@ -49,11 +51,13 @@ class DecisionMarket:
     adv_dollars: FloatArray
     frozen: BoolArray
     dead: BoolArray
+    no_short: BoolArray | None = None
 
     def cut(self, kept: BoolArray) -> "DecisionMarket":
         """Return the same of the assets where ``kept`` (n,) is true; the risk model is cut, not estimated anew."""
         model = replace(self.model, B=self.model.B[kept], D=self.model.D[kept])
-        return DecisionMarket(self.positions[kept], model, self.adv_dollars[kept], self.frozen[kept], self.dead[kept])
+        no_short = None if self.no_short is None else self.no_short[kept]
+        return DecisionMarket(self.positions[kept], model, self.adv_dollars[kept], self.frozen[kept], self.dead[kept], no_short)
 
 
 def decision_market(desk: "MarketDesk", view: PanelView, positions: IntArray) -> DecisionMarket:
@@ -120,4 +124,5 @@ def decision_problem(
         frozen=market.frozen,
         leaving=~in_universe,
         dead=market.dead,
+        no_short=market.no_short,
     )

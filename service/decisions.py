@@ -56,7 +56,8 @@ def load_fund_mandate(platform: Platform) -> Mandate:
     Raises
     ------
     InputRejected
-        MANDATE_INVALID, naming file, line and key; also for a fill at the close, which the live fund does not do.
+        MANDATE_INVALID, naming file, line and key; also for a fill at the close, which the live fund does not do, and for
+        another ``aum`` than the setting that the fund starts with.
     """
     values, source = load_mandate(platform.settings.fund.mandate, platform.settings.config_dir)
     try:
@@ -67,6 +68,12 @@ def load_fund_mandate(platform: Platform) -> Mandate:
     if mandate.fill != "open":
         line = lines_of(source)["fill"]
         what = f"{source}, line {line}: the fund trades at the open; fill = {mandate.fill!r} is for backtests only."
+        raise InputRejected(Code.MANDATE_INVALID, what)
+    capital = platform.settings.fund.initial_capital
+    if mandate.aum != capital:
+        lines = lines_of(source)
+        where = f"{source}, line {lines['aum']}" if "aum" in lines else str(source)
+        what = f"{where}: aum is {mandate.aum:,.0f}, and the setting fund.initial_capital is {capital:,.0f}: set both alike."
         raise InputRejected(Code.MANDATE_INVALID, what)
     return mandate
 
@@ -90,7 +97,7 @@ def put_decision(platform: Platform, decision: Decision) -> str:
             "traded": sizes.traded.tolist(),
             "small": sizes.small.tolist(),
         }
-    return platform.blobs.put(json.dumps(payload, sort_keys=True).encode())
+    return platform.blobs.put(json.dumps(payload, sort_keys=True, allow_nan=False).encode())
 
 
 def read_decision(platform: Platform, record: RebalanceRecord) -> Decision:

@@ -16,9 +16,9 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from market.arrays import BoolArray, FloatArray, IntArray, StrArray
 from market.panel import PanelView
-from service.atomic import write_file
 from service.context import Platform
 from service.decisions import Decision
+from service.outputs import refuse_output, write_output
 from service.store.records import OrderRecord
 
 ORDER_ID_DIGITS = 24
@@ -87,14 +87,15 @@ def write_orders(platform: Platform, decision: Decision, path: Path) -> int:
     Raises
     ------
     InputRejected
-        PRICE_BASIS where prices hold dividends.
+        PRICE_BASIS where prices hold dividends; OUTPUT_PATH where the file cannot be written.
     """
+    refuse_output(path)
     view = platform.desk.view(platform.clock.now())
     refuse_total_return(view)
     rebalance_id = "dry-run" if decision.record is None else decision.record.id
     orders = orders_of_decision(decision, rebalance_id, whole=True)
     tickers = tickers_of(platform, view, np.array([o.asset_id for o in orders], dtype=np.str_))
-    write_file(path, orders_csv(decision, orders, tickers))
+    write_output(path, orders_csv(decision, orders, tickers))
     return len(orders)
 
 

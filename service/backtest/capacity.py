@@ -106,7 +106,7 @@ def kept_capacity(room: BacktestRoom, spec: BacktestSpec) -> tuple[CapacityPoint
     if not spec.costs or len(factors) < len(IMPACT_FACTORS):
         return ()
     points = []
-    for trial in room.trials.on_data(room.data_sha256):
+    for trial in room.trials.everything():
         mandate = trial.told["spec"]["mandate"]
         factor = factors.get(mandate["impact_coefficient"])
         if factor is None or {**trial.told["hashes"], "version": trial.told["version"]} != told:

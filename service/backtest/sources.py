@@ -20,7 +20,8 @@ from sqlalchemy import Connection
 
 from crowdalpha.codes import Code
 from crowdalpha.ids import RoundState
-from market.arrays import FloatArray, IntArray, StrArray
+from market.arrays import DateArray, FloatArray, IntArray, StrArray
+from market.calendars import to_date
 from service.backtest.evenings import Evenings
 from service.context import Platform
 from service.desk import universe_rule, weeks_of
@@ -66,8 +67,11 @@ class Opinion:
 class Source(Protocol):
     """What a walk listens to."""
 
-    def moments(self, sessions_between: int) -> list[Moment]:
-        """Return the moments in their order, no closer than a mandate's rebalances lie apart."""
+    def moments(self, sessions_between: int, first: date | None = None, last: date | None = None) -> list[Moment]:
+        """Return the moments from the first date to the last, no closer than a mandate's rebalances lie apart.
+
+        The first of them is the first that there is between the two: what lies before does not move it.
+        """
 
     def opinion(self, moment: Moment) -> Opinion | None:
         """Return what is said at the moment; None where too little is said to act on."""
@@ -100,6 +104,18 @@ def spaced(moments: Sequence[Moment], weeks: IntArray, sessions_between: int) ->
     return kept
 
 
+def between(
+    moments: Sequence[Moment], sessions: DateArray, first: date | None, last: date | None
+) -> tuple[list[Moment], list[Moment]]:
+    """Return the moments before the first date, and those from it to the last, both included; None for no bound."""
+    days = [to_date(sessions[moment.row]) for moment in moments]
+    earlier = [m for m, day in zip(moments, days, strict=True) if first is not None and day < first]
+    inside = [
+        m for m, day in zip(moments, days, strict=True) if (first is None or day >= first) and (last is None or day <= last)
+    ]
+    return earlier, inside
+
+
 class HistorySource:
     """A signal's history on the panel of ``evenings``.
 
@@ -127,13 +143,15 @@ class HistorySource:
         self._noticed: set[int] = set()
         self._scores: list[tuple[int, float | None]] = []
 
-    def moments(self, sessions_between: int) -> list[Moment]:
-        """Return the evenings of the dates."""
-        weeks = weeks_of(self.evenings.desk.panel.sessions)
-        chosen = spaced(self._moments, weeks, sessions_between)
-        if chosen != self._spaced:
-            self._spaced, self._scores = chosen, []
-        return self._spaced
+    def moments(self, sessions_between: int, first: date | None = None, last: date | None = None) -> list[Moment]:
+        """Return the evenings of the dates; the record goes back to before the first."""
+        sessions = self.evenings.desk.panel.sessions
+        weeks = weeks_of(sessions)
+        earlier, inside = between(self._moments, sessions, first, last)
+        before, chosen = (spaced(part, weeks, sessions_between) for part in (earlier, inside))
+        if [*before, *chosen] != self._spaced:
+            self._spaced, self._scores = [*before, *chosen], []
+        return chosen
 
     def opinion(self, moment: Moment) -> Opinion | None:
         """Return the neutral score on the universe of the evening."""
@@ -201,7 +219,7 @@ class MetaModelSource:
                 by_session.setdefault(record.base_session, []).append(record)
         self._rounds: list[tuple[date, list[RoundRecord]]] = sorted(by_session.items())
 
-    def moments(self, sessions_between: int) -> list[Moment]:
+    def moments(self, sessions_between: int, first: date | None = None, last: date | None = None) -> list[Moment]:
         """Return the instants at which the last round of each session had closed."""
         panel = self.evenings.desk.panel
         found = []
@@ -210,7 +228,7 @@ class MetaModelSource:
             row = panel.index_of(session)
             if panel.knowledge_at(instant)[0] == row + 1:
                 found.append(Moment(row, instant, place))
-        return spaced(found, weeks_of(panel.sessions), sessions_between)
+        return spaced(between(found, panel.sessions, first, last)[1], weeks_of(panel.sessions), sessions_between)
 
     def opinion(self, moment: Moment) -> Opinion | None:
         """Return the blend, as a rebalance at that instant would have listened to it."""

@@ -74,7 +74,7 @@ def run_sweep(platform: Platform, grid: Path, workers: Workers | None = None, pr
         }
         for cell, trial in zip(cells, done.trials, strict=True)
     )
-    return Sweep(rows, done.computed, len(cells) - done.computed, len(room.trials.on_data(room.data_sha256)))
+    return Sweep(rows, done.computed, len(cells) - done.computed, len(room.trials.everything()))
 
 
 def _words(cell: Cell) -> str:

@@ -3,6 +3,9 @@
 ``reports/backtests/<identity>.json`` says what it was and what came of it; ``<identity>.npz`` holds its series, and is written
 first: a trial without its JSON does not exist. Both are written whole or not at all, so a sweep that is killed keeps what it
 has finished, and two processes that finish the same trial write the same bytes.
+
+All trials of a home count as tries on one history: its market goes on, and is corrected, while one tries. What exactly each saw
+is in its hashes.
 """
 
 import io
@@ -16,16 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import InputRejected, InvariantBroken
+from crowdalpha.errors import InvariantBroken
 from market.arrays import FloatArray
-from portfolio.trials import DeflatedSharpe, deflated_sharpes
+from portfolio.trials import SESSIONS_MIN, DeflatedSharpe, deflated_sharpes
 from service.atomic import write_file
 from service.home import Home
 
 FORMAT = 1
 FOLDER = "backtests"
-SESSIONS_MIN = 20
-"""Trials that share fewer sessions than a month cannot be told alike or not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,41 +88,37 @@ class Trials:
         with np.load(self.folder / f"{identity}.npz", allow_pickle=False) as arrays:
             return dict(arrays)
 
-    def on_data(self, data_sha256: str) -> list[Trial]:
-        """Return all trials on the same prices, by identity."""
+    def everything(self) -> list[Trial]:
+        """Return all trials of the home, by identity."""
         if not self.folder.is_dir():
             return []
         found = [self.get(path.stem) for path in sorted(self.folder.glob("*.json"))]
-        return [trial for trial in found if trial is not None and trial.told["hashes"]["data"] == data_sha256]
+        return [trial for trial in found if trial is not None]
 
     def deflated(self, trials: Sequence[Trial]) -> dict[str, DeflatedSharpe | None]:
-        """Return the deflated Sharpe ratio of each trial, by identity, as one among all trials on its prices.
+        """Return the deflated Sharpe ratio of each trial, by identity, as one among all trials of the home.
 
-        Only sessions that all of them have are looked at; None where they share too few, and for a trial without variance.
+        Each is judged on its own sessions. None for a trial of less than a month, which is no try either, and for one without
+        variance.
         """
-        if not trials:
-            return {}
-        data = {trial.told["hashes"]["data"] for trial in trials}
-        if len(data) > 1:
-            raise InputRejected(Code.REQUEST_INVALID, "Trials on different prices cannot be set beside each other.")
-        together = self.on_data(data.pop())
-        returns = self._returns([trial.id for trial in together])
-        if returns.shape[1] < SESSIONS_MIN:
+        together = {trial.id: self._returns(trial.id) for trial in self.everything()}
+        long = {name: returns for name, returns in together.items() if len(returns) >= SESSIONS_MIN}
+        if not long:
             return dict.fromkeys((trial.id for trial in trials), None)
-        judged = dict(zip((t.id for t in together), deflated_sharpes(returns), strict=True))
-        return {trial.id: judged[trial.id] if np.isfinite(judged[trial.id].probability) else None for trial in trials}
+        sessions = np.unique(np.concatenate([returns[:, 0] for returns in long.values()]))
+        table = np.full((len(long), len(sessions)), np.nan)
+        for row, returns in zip(table, long.values(), strict=True):
+            row[np.searchsorted(sessions, returns[:, 0])] = returns[:, 1]
+        judged = dict(zip(long, deflated_sharpes(table), strict=True))
+        found = {trial.id: judged.get(trial.id) for trial in trials}
+        return {name: one if one is not None and np.isfinite(one.probability) else None for name, one in found.items()}
 
-    def _returns(self, identities: Sequence[str]) -> FloatArray:
-        """Return net returns (m, T) on the sessions that all trials share."""
-        series = [self.series(identity) for identity in identities]
-        common = series[0]["sessions"]
-        for one in series[1:]:
-            common = np.intersect1d(common, one["sessions"])
-        rows = []
-        for one in series:
-            before = np.concatenate([[float(one["capital"])], one["equity"][:-1]])
-            rows.append((one["equity"] / before - 1.0)[np.isin(one["sessions"], common)])
-        return np.vstack(rows)
+    def _returns(self, identity: str) -> FloatArray:
+        """Return sessions, as days since 1970, and net returns of a trial, (T, 2)."""
+        one = self.series(identity)
+        before = np.concatenate([[float(one["capital"])], one["equity"][:-1]])
+        days = one["sessions"].astype("datetime64[D]").astype(np.float64)
+        return np.column_stack([days, one["equity"] / before - 1.0])
 
 
 def probability(judged: DeflatedSharpe | None) -> float | None:

@@ -13,8 +13,8 @@ is, or later where the next evening is later, never earlier.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 
 import numpy as np
 
@@ -217,9 +217,8 @@ def walk(
     panel = evenings.desk.panel
     end = _last_row(panel.sessions, spec.last) if last_row is None else last_row
     mandate = spec.acting_mandate
-    moments = [
-        m for m in source.moments(mandate.sessions_per_rebalance) if _inside(panel.sessions[m.row], spec) and m.row < end
-    ]
+    spaced = source.moments(mandate.sessions_per_rebalance, spec.first, spec.last)
+    moments = _waited(evenings, [m for m in spaced if m.row < end], mandate.decision_minutes_after_close)
     if not moments:
         raise InputRejected(
             Code.ROWS_TOO_FEW, "There is no date between the first and the last on which a book can be decided."
@@ -248,9 +247,18 @@ def _last_row(sessions: DateArray, last: date | None) -> int:
     return len(sessions) - 1 if last is None else int(np.searchsorted(sessions, np.datetime64(last, "D"), side="right")) - 1
 
 
-def _inside(session: np.datetime64, spec: BacktestSpec) -> bool:
-    day = to_date(session)
-    return (spec.first is None or spec.first <= day) and (spec.last is None or day <= spec.last)
+def _waited(evenings: Evenings, moments: list[Moment], minutes: int) -> list[Moment]:
+    """Return the moments no earlier than ``minutes`` after their session's close.
+
+    One at which a later session is known by then decides nothing, as a live fund would not any more.
+    """
+    panel, found = evenings.desk.panel, []
+    for moment in moments:
+        close = evenings.desk.home_calendar(moment.instant).close_at(to_date(panel.sessions[moment.row]))
+        waited = replace(moment, instant=max(moment.instant, close + timedelta(minutes=minutes)))
+        if panel.knowledge_at(waited.instant)[0] == moment.row + 1:
+            found.append(waited)
+    return found
 
 
 def _decide(

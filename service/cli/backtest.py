@@ -91,7 +91,6 @@ def run(
     Each book is decided on the close of a date, with what was known then, and traded in the session after it. The result is
     kept as a trial of the home; the deflated Sharpe ratio counts all trials on the same prices.
     """
-    from service.atomic import write_file
     from service.backtest.capacity import kept_capacity
     from service.backtest.outcome import tearsheet
     from service.backtest.spec import BacktestSpec, named_mandate
@@ -101,10 +100,10 @@ def run(
     from service.cli.progress import ConsoleProgress
     from service.cli.render import print_figures
     from service.context import open_platform
+    from service.outputs import refuse_output, write_output
     from service.workflows.backtest import BacktestRoom
 
-    if html is not None and not html.parent.is_dir():
-        raise InputRejected(Code.REQUEST_INVALID, f"There is no folder for the page '{html}'.")
+    refuse_output(html)
     with open_platform(home) as platform, ConsoleProgress() as progress:
         under = named_mandate(platform.settings, mandate)
         spec = BacktestSpec(
@@ -119,15 +118,16 @@ def run(
         )
         room = BacktestRoom(platform)
         found = room.run(spec, progress, with_lines=html is not None)
-        together = len(room.trials.on_data(room.data_sha256))
+        together = len(room.trials.everything())
         deflated = room.trials.deflated([found.trial])[found.trial.id]
         if html is not None:
             page = tearsheet(found.walk, spec, found.flags, deflated, together, kept_capacity(room, spec))
-            write_file(html, page.encode())
+            write_output(html, page.encode())
     told: dict[str, Any] = {
         "trial": found.trial.id,
         **found.trial.figures,
         "deflated_sharpe": probability(deflated),
+        "deflated_sessions": None if deflated is None else deflated.sessions,
         "trials": together,
     }
     if as_json:

@@ -124,17 +124,18 @@ def check(
 
     Shows what is kept, what was set aside and why, and writes a page of it.
     """
-    from service.atomic import write_file
     from service.cli.plain import echo_json
     from service.cli.render import print_figures, waiting
     from service.context import open_platform
+    from service.outputs import refuse_output, write_output
     from service.qualitypage import render_quality
     from service.workflows.check_data import data_report
 
+    refuse_output(page)
     with open_platform(home) as platform, waiting("reading"):
         report = data_report(platform)
         target = page or platform.home.reports / "data-quality.html"
-        write_file(target, render_quality(report).encode())
+        write_output(target, render_quality(report).encode())
     if as_json:
         echo_json(report)
         return

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crowdalpha.codes import Code
-from crowdalpha.errors import InputRejected
 from service.cli.options import HOME, HomeOption, JsonOption
 
 if TYPE_CHECKING:
@@ -37,19 +35,18 @@ def diagnose(
     Each date is scored as a round of the signals tournament would have been, on the home's prices and beside the example model.
     Prints a summary and writes a page; sends nothing and stores nothing else.
     """
-    from service.atomic import write_file
     from service.cli.plain import echo_json
     from service.cli.progress import ConsoleProgress
     from service.context import open_platform
     from service.diagnosispage import render_diagnosis
+    from service.outputs import refuse_output, write_output
     from service.workflows.diagnose import diagnose as diagnose_file
 
     with open_platform(home) as platform, ConsoleProgress() as progress:
         page = html or platform.home.reports / f"diagnosis-{file.stem}.html"
-        if not page.parent.is_dir():
-            raise InputRejected(Code.REQUEST_INVALID, f"There is no folder for the page '{page}'.")
+        refuse_output(page)
         found = diagnose_file(platform, file, progress)
-    write_file(page, render_diagnosis(found).encode())
+    write_output(page, render_diagnosis(found).encode())
     if as_json:
         echo_json(found)
     else:

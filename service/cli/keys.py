@@ -57,7 +57,9 @@ def auditor(
     from crowdalpha.errors import InputRejected
     from service.atomic import write_file
     from service.bundles.sealed import make_key_pair
+    from service.outputs import refuse_output
 
+    refuse_output(path)
     private, public = make_key_pair()
     if not write_file(path, f"{private}\n".encode(), mode=0o600, replace=False):
         raise InputRejected(Code.REQUEST_INVALID, f"'{path.name}' exists, and a key is never written over.")

@@ -30,8 +30,10 @@ def rebalance(
     from service.cli.render import print_book, waiting
     from service.context import open_platform
     from service.orders import write_orders
+    from service.outputs import refuse_output
     from service.workflows.rebalance import rebalance as decide
 
+    refuse_output(orders)
     with open_platform(home) as platform, waiting("rebalancing"):
         decision = decide(platform, session, dry_run=dry_run)
         if orders is not None:

@@ -108,15 +108,16 @@ def bundle(
     home: HomeOption = HOME,
 ) -> None:
     """Write a settled round's bundle to a file, for crowdalpha verify."""
-    from service.atomic import write_file
     from service.context import open_platform
+    from service.outputs import refuse_output, write_output
     from service.workflows.publish_bundle import bundle_of, publish_bundle
 
+    refuse_output(path)
     key = round_key(tournament, number)
     with open_platform(home) as platform:
         publish_bundle(platform, key)
         data = bundle_of(platform, key, sealed=sealed)
-    write_file(path, data)
+    write_output(path, data)
     typer.echo(f"{path}: {len(data):,} bytes.")
 
 

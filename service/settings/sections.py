@@ -37,6 +37,7 @@ PRETRADE_CHECKS = (
     "asset_restricted",
     "short_forbidden",
     "split_before_fill",
+    "list_entry_unknown",
     "books_differ",
 )
 """The codes of :data:`portfolio.pretrade.CHECKS`; a test keeps the two equal. Settings load no numbers library."""

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, Finding, InputRejected
 from portfolio.lifecycle import RebalanceState, RebalanceStep, may
+from service.book import read_book, refuse_ruin
 from service.broker import PaperBroker
 from service.context import Platform
 from service.decisions import Decision, read_decision
@@ -102,10 +103,17 @@ def reject(platform: Platform, who: str, why: str, rebalance_id: str | None = No
 
 
 def check_again(platform: Platform, record: RebalanceRecord) -> tuple[Finding, ...]:
-    """Run the pre-trade checks by what is known now, and keep what they find with the rebalance."""
+    """Run the pre-trade checks by what is known now, and keep what they find with the rebalance.
+
+    Raises
+    ------
+    Conflict
+        FUND_RUINED when nothing is left of the equity that the book was decided on.
+    """
     decision = read_decision(platform, record)
     view = platform.desk.view(platform.clock.now())
     with platform.store.read() as connection:
+        refuse_ruin(read_book(connection, platform)[0])
         found = pretrade_findings(platform, connection, PaperBroker(platform), view, decision)
     with platform.store.write() as connection:
         fund.set_findings(connection, record.id, [f.as_dict() for f in found])

@@ -34,22 +34,19 @@ from portfolio.ladder import Solution, solve
 from portfolio.lifecycle import ENDED, RebalanceState
 from portfolio.riskmodel import RiskModel
 from portfolio.sizing import OrderSizes, rounding_error, size_orders
-from service.book import read_book, read_shares, weights_of
+from service.book import read_book, read_shares, refuse_ruin, weights_of
 from service.broker import PaperBroker
 from service.context import Platform
 from service.decide import decision_market, decision_problem
 from service.decisions import Decision, load_fund_mandate, put_decision, read_decision
 from service.orders import WHOLE, last_prices, refuse_total_return
 from service.ownership import ScoreParts, owned_weights, put_owners, score_parts
-from service.pretrade import pretrade_findings, restricted_names
+from service.pretrade import no_short_names, pretrade_findings, restricted_names
 from service.store import audit, fund, rounds
 from service.store.records import RebalanceRecord, RoundRecord
 from service.workflows.blend import fund_view, record_of_scores
 
 __all__ = ["Decision", "load_fund_mandate", "read_decision", "rebalance"]
-
-LEVERAGE_RUIN = 100.0
-"""A gross of so many times the equity is ruin as much as no equity: what is left of it is the rounding of large sums."""
 
 
 def _wait_for_decision(platform: Platform, view: PanelView, minutes: int) -> None:
@@ -97,7 +94,7 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
         record_ic = record_of_scores(platform, connection)
         book, _ = read_book(connection, platform)
         book = _revalued(platform, view, book, read_shares(connection, platform))
-        _refuse_ruin(book)
+        refuse_ruin(book)
         ids = fund_says.asset_ids
         asset_ids = np.union1d(ids, book.asset_ids[book.positions != 0])
         split = score_parts(platform, connection, sources, fund_says.evidence["weights"], ids, asset_ids)
@@ -122,14 +119,6 @@ def _revalued(platform: Platform, view: PanelView, book: BookState, shares: Mapp
     prices = last_prices(view, platform.desk.positions_of(book.asset_ids))
     worth = np.array([shares.get(str(asset), np.nan) for asset in book.asset_ids]) * prices
     return replace(book, positions=np.where(np.isfinite(worth), worth, book.positions))
-
-
-def _refuse_ruin(book: BookState) -> None:
-    # Weights are parts of equity: of nothing they are zeros, and a book that is held would look like an empty one.
-    held = float(np.abs(book.positions).sum())
-    if not book.equity > held / LEVERAGE_RUIN:
-        message = f"The fund's equity is {book.equity:,.2f} with {held:,.2f} gross held; no book can be decided on that."
-        raise Conflict(Code.FUND_RUINED, message)
 
 
 def _stands(record: RebalanceRecord, session: date) -> bool:
@@ -159,7 +148,8 @@ def _decide(
         _wait_for_decision(platform, view, mandate.decision_minutes_after_close)
     market = decision_market(platform.desk, view, positions)
     withheld = restricted_names(platform, view, asset_ids) & ~market.dead
-    market = replace(market, frozen=market.frozen | withheld)
+    no_short = no_short_names(platform, view, asset_ids)
+    market = replace(market, frozen=market.frozen | withheld, no_short=no_short)
     model, horizon = market.model, _horizon(platform)
     w0, equity = weights_of(book, asset_ids), book.equity
     ic = shrunk_ic(past_ic, mandate.information_coefficient, mandate.ic_prior_rounds)

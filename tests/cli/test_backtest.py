@@ -58,7 +58,7 @@ def test_capacity_prints_its_verdict(room: Room, capsys: pytest.CaptureFixture[s
         (("run", "--from", "yesterday"), "date_invalid"),
         (("run", "--from", "2016-02-01", "--to", "2016-01-01"), "date_invalid"),
         (("run", "--mandate", "nobody"), "setting_unknown"),
-        (("run", "--html", "/nowhere/at/all.html"), "request_invalid"),
+        (("run", "--html", "/nowhere/at/all.html"), "output_path"),
         (("run", "--deaths", "100"), "setting_invalid"),
         (("run",), "round_state"),
         (("sweep", "none.toml"), "request_invalid"),

@@ -63,6 +63,13 @@ def test_nothing_is_approved_or_sent_after_its_open(capsys: pytest.CaptureFixtur
     assert run(["fund", "approve", "--home", str(home)]) == 2  # somebody has to decide
 
 
+def test_orders_are_not_written_into_a_folder(capsys: pytest.CaptureFixture[str], home: Path, tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere" / "orders.csv"):
+        code, out, err = call(capsys, home, "orders", str(path))
+        assert (code, out) == (2, "")
+        assert "[output_path]" in err
+
+
 def test_halt_and_resume(capsys: pytest.CaptureFixture[str], home: Path) -> None:
     code, out, _ = call(capsys, home, "halt", "--by", "bob", "--why", "flash crash", "--json")
     assert code == 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crowdalpha.errors import InputRejected
-from portfolio.trials import best_of_luck, clusters, deflated_sharpe, deflated_sharpes, probabilistic_sharpe
+from portfolio.trials import _correlations, best_of_luck, clusters, deflated_sharpe, deflated_sharpes, probabilistic_sharpe
 
 
 def published_error(ratio: float, skewness: float, kurtosis: float, sessions: int) -> float:
@@ -76,6 +76,53 @@ def test_all_trials_at_once_are_each_by_itself():
     assert deflated_sharpes(np.zeros((0, 5))) == ()
 
 
+def test_over_the_same_sessions_it_is_the_variance_of_the_ratios():
+    """Plain formulas of the article: the ratios of eight independent tries vary by V, and V is at least 1/T."""
+    print("seed 126")
+    rng = np.random.default_rng(126)
+    trials = 0.01 * rng.standard_normal((8, 400)) + np.linspace(-0.002, 0.002, 8)[:, None]
+    ratios = [row.mean() / row.std(ddof=1) for row in trials]
+    found = deflated_sharpes(trials)
+    assert found[0].clusters == 8
+    expected = best_of_luck(8, np.var(ratios, ddof=1)) * math.sqrt(252)
+    assert [one.threshold for one in found] == pytest.approx([expected] * 8, rel=1e-12)
+    assert np.var(ratios, ddof=1) > 1 / 400
+
+
+def test_a_short_trial_is_one_try_more_and_takes_nothing_from_a_long_one():
+    """Five years, and a month of luck: the long path keeps its own ratio and sessions, and is one of two tries."""
+    print("seed 127")
+    rng = np.random.default_rng(127)
+    long = 0.0008 + 0.01 * rng.standard_normal(1250)
+    short = np.full(1250, np.nan)
+    short[-21:] = 0.01 + 0.01 * rng.standard_normal(21)
+    both = deflated_sharpes(np.vstack([long, short]))
+    alone = deflated_sharpe(long, long[None, :])
+    assert (both[0].sessions, both[1].sessions) == (1250, 21)
+    assert (both[0].sharpe, both[0].error, both[0].clusters) == (alone.sharpe, alone.error, 2)
+    by_hand = [row.mean() / row.std(ddof=1) * math.sqrt(row.size) for row in (long, short[-21:])]
+    variance = max(np.var(by_hand, ddof=1), 1.0)
+    assert both[0].threshold == pytest.approx(best_of_luck(2, variance / 1250) * math.sqrt(252))
+    assert both[1].threshold == pytest.approx(best_of_luck(2, variance / 21) * math.sqrt(252))
+    # As long as both, it would have been the same try or another by what they share; apart, they are two.
+    apart = np.full((2, 1250), np.nan)
+    apart[0, :625], apart[1, 625:] = long[:625], long[:625]
+    assert clusters(apart).tolist() == [0, 1]
+    assert clusters(np.vstack([long, np.where(np.isnan(short), np.nan, long)])).tolist() == [0, 0]
+
+
+def test_correlations_on_shared_sessions_are_numpys():
+    print("seed 128")
+    rng = np.random.default_rng(128)
+    trials = 0.01 * rng.standard_normal((6, 300)) + 0.3 * rng.standard_normal(300)[None, :] * 0.01
+    trials[rng.random(trials.shape) < 0.3] = np.nan
+    found = _correlations(trials)
+    for i in range(6):
+        for j in range(6):
+            both = np.isfinite(trials[i]) & np.isfinite(trials[j])
+            assert found[i, j] == pytest.approx(np.corrcoef(trials[i, both], trials[j, both])[0, 1], abs=1e-12)
+
+
 def test_a_search_without_skill_is_seldom_believed_and_skill_is():
     """The best of 30 worthless paths passes 95 % in at most one search of ten; undeflated it does in most."""
     print("seed 124")
@@ -93,13 +140,15 @@ def test_a_search_without_skill_is_seldom_believed_and_skill_is():
 
 
 def test_paths_without_variance_have_no_probability_and_nan_is_refused():
-    """Nothing moved, nothing is told; a trial with a hole is no row of that history."""
+    """Nothing moved, nothing is told; a path has no holes, and a trial has a session."""
     flat = deflated_sharpe(np.zeros(100), np.zeros((3, 100)))
     assert math.isnan(flat.probability)
     assert math.isnan(flat.sharpe)
     for returns, trials in (
         (np.array([np.nan]), np.zeros((1, 1))),
         (np.zeros(3), np.full((1, 3), np.nan)),
+        (np.array([0.1, np.nan, 0.2]), np.zeros((1, 3))),
+        (np.zeros(3), np.array([[0.0, np.inf, 0.0]])),
         (np.zeros(3), np.zeros(3)),
     ):
         with pytest.raises(InputRejected):

@@ -291,6 +291,48 @@ def test_a_restricted_name_blocks_what_was_decided_before_and_is_left_by_the_nex
     assert again.record.findings == ()
 
 
+def test_a_list_is_read_in_any_case_and_a_line_that_names_nobody_blocks(opened) -> None:
+    platform = opened(orders__restricted_list="restricted.txt")
+    decision = read_decision(platform, latest(platform))
+    largest = int(np.abs(decision.sizes.values).argmax())
+    ticker = str(small_panel().assets.tickers[platform.desk.positions_of(decision.asset_ids[[largest]])][0])
+    (platform.home.path / "restricted.txt").write_text(f"{ticker.lower()}\nAAPL, MSFT\n")
+    refused(Code.REBALANCE_BLOCKED, approve, platform, "ann")
+    assert [f["value"] for f in latest(platform).findings if f["code"] == "list_entry_unknown"] == ["AAPL, MSFT"]
+    assert queries.rebalance_detail(platform)["checks"] == {"asset_restricted": 1, "list_entry_unknown": 1}
+    platform = opened(orders__restricted_list="restricted.txt", orders__notices="asset_restricted list_entry_unknown")
+    assert approve(platform, "ann").record.state == "approved"
+
+
+def test_a_name_that_must_not_be_sold_short_is_known_to_the_next_proposal(opened) -> None:
+    platform = opened(orders__no_short_list="no_short.txt")
+    decision = read_decision(platform, latest(platform))
+    sold = np.flatnonzero((decision.weights < -1e-4) & (decision.sizes.values < 0))[:20]
+    assert len(sold) > 5
+    names = decision.asset_ids[sold].tolist()
+    (platform.home.path / "no_short.txt").write_text("\n".join(names))
+    refused(Code.REBALANCE_BLOCKED, approve, platform, "ann")
+    reject(platform, "ann", "they cannot be borrowed")
+    again = rebalance(platform)
+    at = np.searchsorted(again.asset_ids, names)
+    # What is short already may stay or be bought back; nothing more is sold.
+    assert (again.weights[at] >= np.minimum(again.sizes.held[at], 0.0) - 1e-9).all()
+    assert again.record.findings == ()
+    assert approve(platform, "ann").record.state == "approved"
+    assert send_orders(platform, "ann").orders > 0
+
+
+def test_a_book_is_not_traded_once_nothing_is_left_of_what_it_was_decided_on(opened) -> None:
+    platform = opened()
+    with platform.store.write() as connection:
+        book, through = read_book(connection, platform)
+        ruined = replace(book, cash=book.cash - book.equity + 1.0)
+        for key in ("book", PAPER_KEY):
+            put_book(connection, platform, ruined, through, key)
+    refused(Code.FUND_RUINED, approve, platform, "ann")
+    assert latest(platform).state == "proposed"
+
+
 def test_a_notice_does_not_block_a_person_and_rules_out_automatic_approval(opened) -> None:
     settings = {"orders__adv_share_max": 0, "orders__notices": "order_over_adv", "approval__mode": "automatic"}
     left = registry.rebalance(opened(**settings), AS_OF)

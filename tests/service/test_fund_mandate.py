@@ -19,7 +19,7 @@ CLOSE = datetime(2016, 1, 8, 21, tzinfo=UTC)
 def platform_with(tmp_path, text: str) -> SimpleNamespace:
     (tmp_path / "mandates").mkdir()
     (tmp_path / "mandates" / "ours.toml").write_text(text)
-    settings = SimpleNamespace(fund=SimpleNamespace(mandate="ours"), config_dir=tmp_path)
+    settings = SimpleNamespace(fund=SimpleNamespace(mandate="ours", initial_capital=1e8), config_dir=tmp_path)
     return SimpleNamespace(settings=settings)
 
 
@@ -36,6 +36,12 @@ def test_a_fill_at_the_close_is_refused_by_the_live_fund(tmp_path):
     with pytest.raises(InputRejected, match="line 2: the fund trades at the open") as caught:
         load_fund_mandate(platform_with(tmp_path, 'name = "ours"\nfill = "close"\n'))
     assert caught.value.code == Code.MANDATE_INVALID
+
+
+def test_another_capital_than_the_funds_is_refused(tmp_path):
+    """Twenty millions in the mandate and a hundred in the settings: impact and volume limits would be of another fund."""
+    with pytest.raises(InputRejected, match=r"line 2: aum is 20,000,000, and the setting fund\.initial_capital is 100,000,000"):
+        load_fund_mandate(platform_with(tmp_path, 'name = "ours"\naum = 2e7\n'))
 
 
 @pytest.mark.parametrize(("late_minutes", "decides"), [(0, False), (89, False), (90, True), (600, True)])

@@ -2,6 +2,7 @@
 beside least squares made here; the parts of made-up models are known beforehand, a liquidation is made by hand."""
 
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 
 import numpy as np
@@ -87,8 +88,8 @@ class Choir:
 
     source: HistorySource
 
-    def moments(self, sessions_between: int) -> list[Moment]:
-        return self.source.moments(sessions_between)
+    def moments(self, sessions_between: int, first: date | None = None, last: date | None = None) -> list[Moment]:
+        return self.source.moments(sessions_between, first, last)
 
     def opinion(self, moment: Moment) -> Opinion | None:
         return self.source.opinion(moment)

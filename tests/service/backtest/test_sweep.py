@@ -93,14 +93,14 @@ def test_a_worker_that_dies_is_told_and_what_was_finished_stays(
     parts = parts_of(fresh.home.path, fresh.settings, specs, 1)
 
     def kill_after_the_first() -> None:
-        if room.trials.on_data(room.data_sha256):
+        if room.trials.everything():
             for child in _children():
                 os.kill(child, signal.SIGKILL)
 
     with pytest.raises(Unavailable) as lost:
         run_parts(Executor.PROCESSES, parts, kill_after_the_first, workers=1)
     assert lost.value.code.value == "workers_lost"
-    assert 1 <= len(room.trials.on_data(room.data_sha256)) < 4
+    assert 1 <= len(room.trials.everything()) < 4
     assert run_sweep(fresh, grid_of(serial)).found >= 1
     assert trial_bytes(fresh) == trial_bytes(serial.platform)
 
@@ -120,7 +120,7 @@ def test_a_signal_that_is_refused_hinders_no_other(serial: Room, fresh: Platform
     assert "So were 1 more of 4." in refused.value.message
     assert "NOPE" in refused.value.findings[0].message
     room = BacktestRoom(fresh)
-    assert len(room.trials.on_data(room.data_sha256)) == 2
+    assert len(room.trials.everything()) == 2
 
 
 def _children() -> list[int]:
@@ -142,7 +142,7 @@ def test_dask_gives_the_same_bytes_though_a_worker_is_killed(serial: Room, fresh
         specs = [cell.spec for cell in read_grid(grid_of(serial), fresh.settings)]
 
         def watch() -> None:
-            if not killed and room.trials.on_data(room.data_sha256):
+            if not killed and room.trials.everything():
                 os.kill(pids[0], signal.SIGKILL)
                 killed.append(pids[0])
 

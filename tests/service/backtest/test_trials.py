@@ -104,7 +104,7 @@ def test_deaths_close_positions_and_are_told(home: Room, room: BacktestRoom, fou
 
 def test_the_deflated_ratio_counts_every_trial_on_the_prices(home: Room, room: BacktestRoom, found: Backtest) -> None:
     room.run(replace(spec_of(home), signal=home.reversal))
-    trials = room.trials.on_data(room.data_sha256)
+    trials = room.trials.everything()
     assert len(trials) >= 3
     rows = []
     for trial in trials:
@@ -118,6 +118,37 @@ def test_the_deflated_ratio_counts_every_trial_on_the_prices(home: Room, room: B
     assert judged is not None
     assert probability(judged) == pytest.approx(expected[place].probability, rel=1e-12)
     assert judged.trials == len(trials)
+
+
+def test_a_short_trial_does_not_empty_the_judgement_of_a_long_one(home: Room, room: BacktestRoom, found: Backtest) -> None:
+    """The ratio is that of the trial's own sessions, whatever else was tried."""
+    before = room.trials.deflated([found.trial])[found.trial.id]
+    days = found.walk.sessions.astype(object)
+    short = room.run(replace(spec_of(home), first=days[2], last=days[-2]))
+    judged = room.trials.deflated([found.trial, short.trial])
+    assert before is not None
+    after = judged[found.trial.id]
+    assert after is not None
+    assert (after.sharpe, after.error, after.sessions) == (before.sharpe, before.error, len(days))
+    assert after.trials == before.trials + 1
+    one = judged[short.trial.id]
+    assert one is not None
+    assert one.sessions == len(short.walk.sessions) < len(days)
+
+
+def test_a_session_more_does_not_make_what_was_tried_before_untried(room: BacktestRoom, found: Backtest) -> None:
+    """After an ingestion the panel has another hash; the trials of yesterday were tries on this market all the same."""
+    before = room.trials.deflated([found.trial])[found.trial.id]
+    kept = room.trials.series(found.trial.id)
+    told = {k: v for k, v in found.trial.told.items() if k not in {"id", "format"}}
+    rng = np.random.default_rng(3)
+    other = dict(kept) | {"equity": float(kept["capital"]) * np.cumprod(1 + 0.01 * rng.standard_normal(len(kept["equity"])))}
+    later = told | {"hashes": told["hashes"] | {"data": "f" * 64}}
+    room.trials.put("e" * 64, later, other)
+    after = room.trials.deflated([found.trial])[found.trial.id]
+    assert before is not None
+    assert after is not None
+    assert (after.trials, after.clusters) == (before.trials + 1, before.clusters + 1)
 
 
 def test_the_tear_sheet_says_what_was_walked(home: Room, found: Backtest) -> None:

@@ -46,7 +46,7 @@ class Steady:
 
     evenings: Evenings
 
-    def moments(self, sessions_between: int) -> list[Moment]:
+    def moments(self, sessions_between: int, first: date | None = None, last: date | None = None) -> list[Moment]:
         rows = week_end_rows(self.evenings.desk.panel.sessions, FIRST_ROW)[: WEEKS_BEFORE + WEEKS_AFTER]
         return [Moment(row, self.evenings.close_instant(row), place) for place, row in enumerate(rows)]
 

@@ -178,6 +178,43 @@ def test_a_holiday_does_not_make_a_weekly_signal_miss_a_week() -> None:
     assert [m.row for m in spaced(moments, weeks, 3)] == [0, 3, 6]
 
 
+def test_decisions_lie_apart_from_the_first_date_on_and_the_record_goes_back_before_it() -> None:
+    """Every four weeks from the second week on: what an earlier date would have been does not move them."""
+    evenings, source = room()
+    everything = source.moments(5)
+    second = evenings.desk.panel.sessions[everything[1].row].astype(object)
+    assert [m.row for m in source.moments(20, second)] == [m.row for m in everything[1::4]]
+    assert [m.row for m in source.moments(20)] == [m.row for m in everything[::4]]
+    last = evenings.desk.panel.sessions[everything[9].row].astype(object)
+    chosen = source.moments(20, second, last)
+    assert [m.row for m in chosen] == [m.row for m in everything[1:10:4]]
+    tenth = source.moments(5, evenings.desk.panel.sessions[everything[9].row].astype(object))[0]
+    assert len(source.record(tenth)) == sum(m.row + 22 <= tenth.row for m in everything) > 0
+    source.moments(5)
+
+
+def test_the_minutes_after_the_close_decide_which_open_is_the_next() -> None:
+    """Prices are known an hour after the close. Seventeen and a half hours after it the next exchange opens; at the evening of
+    that day its prices are known, and nothing is decided on those of the day before."""
+    evenings, source = room()
+    panel = eventful_panel()
+
+    def waiting(minutes: int) -> Walk:
+        mandate = named_mandate(small_settings(), changes=WIDE | {"decision_minutes_after_close": minutes})
+        return walk(evenings, source, BacktestSpec(mandate, last=date(2016, 2, 29)))
+
+    at_once, an_hour, a_night = (waiting(minutes) for minutes in (0, 60, 18 * 60))
+    assert np.array_equal(at_once.result.equity, an_hour.result.equity)
+    # A week end is longer than a night: those books are traded on Monday whichever way.
+    lags = {panel.index_of(d.fill_session) - panel.index_of(d.session) for d in a_night.decisions if d.session.weekday() < 4}
+    after = {panel.index_of(d.fill_session) - panel.index_of(d.session) for d in a_night.decisions if d.session.weekday() == 4}
+    assert lags <= {2}
+    assert after <= {1}
+    assert lags | after
+    with pytest.raises(InputRejected, match="no date between"):
+        waiting(6 * 24 * 60)
+
+
 def test_a_delisting_that_is_learnt_late_closes_the_position_then() -> None:
     """Row 1 is the delisting's own; it is known on the evening of row 2, in the second stretch."""
     path = _Path(BookState(np.array(["A", "B"]), np.array([50.0, 0.0]), 50.0), TradingCosts(), Fill.OPEN, 0)
@@ -197,8 +234,8 @@ class Mute:
 
     source: HistorySource
 
-    def moments(self, sessions_between: int) -> list[Moment]:
-        return self.source.moments(sessions_between)
+    def moments(self, sessions_between: int, first: date | None = None, last: date | None = None) -> list[Moment]:
+        return self.source.moments(sessions_between, first, last)
 
     def opinion(self, moment: Moment) -> Opinion | None:
         return self.source.opinion(moment) if moment == self.source.moments(5)[0] else None

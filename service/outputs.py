@@ -1,0 +1,45 @@
+"""Files that a user asks for by a path: looked at before the work, and told in a sentence when they cannot be written.
+
+Not here: how a file is written whole or not at all (:mod:`service.atomic`).
+"""
+
+import os
+from pathlib import Path
+
+from crowdalpha.codes import Code
+from crowdalpha.errors import InputRejected
+from service.atomic import write_file
+
+
+def refuse_output(path: Path | None) -> None:
+    """Refuse a path at which no file could be written now; None is no path, and fine.
+
+    Raises
+    ------
+    InputRejected
+        OUTPUT_PATH for a folder, a folder that is not there, or one that takes no files.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise InputRejected(Code.OUTPUT_PATH, f"'{path}' is a folder, and a file is to be written.")
+    if not path.parent.is_dir():
+        raise InputRejected(Code.OUTPUT_PATH, f"There is no folder '{path.parent}' for the file '{path.name}'.")
+    if not os.access(path.parent, os.W_OK):
+        raise InputRejected(Code.OUTPUT_PATH, f"The folder '{path.parent}' takes no files.")
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write a file whole, or leave what stood there.
+
+    Raises
+    ------
+    InputRejected
+        OUTPUT_PATH as :func:`refuse_output`, and for what the system refuses, such as a full disk.
+    """
+    refuse_output(path)
+    try:
+        write_file(path, data)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputRejected(Code.OUTPUT_PATH, f"The file '{path}' cannot be written: {reason}.") from error
