@@ -19,7 +19,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import CrowdalphaError, InputRejected
+from crowdalpha.errors import Conflict, CrowdalphaError, InputRejected
 from crowdalpha.ids import RoundKey
 from crowdalpha.terms import NO_PROOF, ProofTerms, RoundTerms
 from service.bundles.archive import COMPLETE, PUBLIC, write_bundle
@@ -39,14 +39,15 @@ def publish_bundles(platform: Platform) -> int:
 
     Raises
     ------
-    CrowdalphaError
-        The first failure, after all other rounds were published.
+    Conflict
+        With the code of the first failure, after all other rounds were published. Whatever it was, trying again does no harm,
+        and publishes what has come meanwhile.
     """
     with platform.store.read() as connection:
         keys = [record.round for record in resolutions.list_resolutions(connection)]
         standing = {name: rounds.artifacts_named(connection, name) for name in ARTIFACTS}
         proofs = {r.key: RoundTerms.from_dict(r.terms).proof for r in rounds.list_rounds(connection) if "proof" in r.terms}
-    new, failures = 0, list[CrowdalphaError]()
+    new, failures = 0, list[tuple[RoundKey, CrowdalphaError]]()
     for key in keys:
         proof = proofs.get(key, NO_PROOF)
         promised = (True, bool(proof.auditor_key), proof.reveal_after_days > 0)
@@ -54,9 +55,11 @@ def publish_bundles(platform: Platform) -> int:
             try:
                 new += len(publish_bundle(platform, key))
             except CrowdalphaError as error:
-                failures.append(error)
+                failures.append((key, error))
     if failures:
-        raise failures[0]
+        first, error = failures[0]
+        more = f", and {len(failures) - 1} rounds more" if len(failures) > 1 else ""
+        raise Conflict(error.code, f"A bundle of {first}{more} cannot be made: {error.message}") from error
     return new
 
 

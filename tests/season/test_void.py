@@ -116,7 +116,7 @@ def test_a_round_that_cannot_be_sealed_has_its_public_bundle_and_holds_up_no_oth
                     schema.of_round(schema.round_artifacts, key) & (schema.round_artifacts.c.name == PUBLIC_ARTIFACT)
                 )
             )
-    with pytest.raises(InputRejected) as caught:
+    with pytest.raises(Conflict, match=f"A bundle of {CLASSIC} cannot be made") as caught:
         publish_bundles(platform)
     assert caught.value.code is Code.AUDITOR_KEY
     for key in (CLASSIC, RESOLVED):
