@@ -57,9 +57,9 @@ def publish_bundles(platform: Platform) -> int:
             except CrowdalphaError as error:
                 failures.append((key, error))
     if failures:
-        first, error = failures[0]
+        first, failure = failures[0]
         more = f", and {len(failures) - 1} rounds more" if len(failures) > 1 else ""
-        raise Conflict(error.code, f"A bundle of {first}{more} cannot be made: {error.message}") from error
+        raise Conflict(failure.code, f"A bundle of {first}{more} cannot be made: {failure.message}") from failure
     return new
 
 
