@@ -6,6 +6,7 @@ of it anywhere else are worth more than the file itself.
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date, datetime
@@ -25,6 +26,7 @@ FIRST_FORMAT = 1
 """Heads of that format hold neither ``kept_at`` nor ``previous``; they are read for ever."""
 _LATER = ("kept_at", "previous")
 FOLDER = "heads"
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,8 @@ def read_head(path: Path) -> KeptHead:
 
 
 def head_paths(home: Path) -> list[Path]:
-    """Return the files of all kept heads of the home at ``home``, by date."""
-    return sorted((home / FOLDER).glob("*.json"))
+    """Return the files of all kept heads of the home at ``home``, by date; files of other names are no heads."""
+    return sorted(path for path in (home / FOLDER).glob("*.json") if _DATE.fullmatch(path.stem))
 
 
 def misfits(heads: Sequence[KeptHead], hashes: Mapping[int, str], public_key: str, gone: Collection[str]) -> list[str]:

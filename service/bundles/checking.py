@@ -59,13 +59,14 @@ def verify(
         raise InputRejected(Code.REQUEST_INVALID, "There is nothing to verify: give a bundle, a receipt, or both.")
     checked = _Steps(Checked(), tell)
     opened: Bundle | None = None
+    sealed = False
     if bundle is not None:
-        opened = _open(bundle, private_key, public_key)
+        opened, sealed = _open(bundle, private_key, public_key), is_sealed(bundle)
         checked.note(f"The bundle of {opened.round} is whole and signed by {opened.public_key[:16]}….")
     key = public_key if public_key is not None else None if opened is None else opened.public_key
     proof = None if receipt is None else _receipt(receipt, file, key, checked)
     if opened is not None:
-        _check_bundle(opened, proof, file, checked)
+        _check_bundle(opened, proof, file, checked, sealed=sealed)
     return checked.checked
 
 
@@ -102,9 +103,9 @@ def _receipt(data: bytes, file: bytes | None, public_key: str | None, checked: _
     return receipt
 
 
-def _check_bundle(bundle: Bundle, receipt: Receipt | None, file: bytes | None, checked: _Steps) -> None:
+def _check_bundle(bundle: Bundle, receipt: Receipt | None, file: bytes | None, checked: _Steps, *, sealed: bool) -> None:
     settled = check_payments(bundle)
-    check_files(bundle, settled)
+    check_files(bundle, settled, sealed=sealed)
     resolution = settled.resolution
     checked.note(
         f"All {len(resolution.lines)} settlements follow from their inputs: {format_amount(resolution.total_payout_atoms)} "

@@ -30,14 +30,21 @@ def names_assets(bundle: Bundle) -> bool:
     return tournament_of(bundle) is Tournament.SIGNALS or "frozen/exposures.npy" in bundle.files
 
 
-def check_files(bundle: Bundle, settled: Settled) -> None:
+def check_files(bundle: Bundle, settled: Settled, *, sealed: bool = False) -> None:
     """Compare a bundle's files with those that belong in it, and the frozen arrays with the public ones.
+
+    Parameters
+    ----------
+    sealed : bool
+        Whether it was sealed to an auditor: then it is the complete one, and holds what is kept from everybody else.
 
     Raises
     ------
     InputRejected
         ``BUNDLE_DIFFERS``, naming the first file that is missing, strange, or another than its counterpart.
     """
+    if sealed and not (bundle.kind == COMPLETE and names_assets(bundle)):
+        raise differs("it was sealed to an auditor, and does not hold everything")
     needed, may_be = _public(bundle, settled)
     if bundle.kind == COMPLETE:
         more, also = _complete(bundle, settled)
@@ -46,8 +53,15 @@ def check_files(bundle: Bundle, settled: Settled) -> None:
         raise differs(f"the file {name} is missing, which belongs to a round of that kind")
     for name in sorted(bundle.files.keys() - needed - may_be):
         raise differs(f"the file {name} belongs to no bundle of that kind")
-    if bundle.kind == COMPLETE and settled.resolution.outcome == RESOLVED:
-        _compare_twins(bundle)
+    labels = None
+    if settled.resolution.outcome == RESOLVED:
+        labels = _labels(bundle.plain("yardstick/labels.json"), "yardstick/labels.json")
+        _check_rows(bundle, "yardstick", len(labels))
+    if bundle.kind == COMPLETE:
+        frozen = _universe(bundle)
+        _check_rows(bundle, "frozen", len(frozen))
+        if labels is not None:
+            _compare_twins(bundle, frozen, labels)
 
 
 def _public(bundle: Bundle, settled: Settled) -> tuple[set[str], set[str]]:
@@ -82,20 +96,41 @@ def _frozen(names: set[str]) -> set[str]:
     return {f"frozen/{name}.npy" for name in names}
 
 
-def _compare_twins(bundle: Bundle) -> None:
-    """Compare what is public with what was frozen, row by row by the labels."""
+def _labels(told: object, name: str) -> list[str]:
+    """Return texts of which none stands twice."""
+    if not isinstance(told, list) or any(type(label) is not str for label in told) or len(set(told)) < len(told):
+        raise differs(f"its file {name} is no list of labels, each once")
+    return told
+
+
+def _universe(bundle: Bundle) -> list[str]:
+    """Return the labels of the frozen universe; its assets are told where their arrays are."""
     told = bundle.plain("frozen/universe.json")
-    labels = told.get("labels") if isinstance(told, Mapping) else None
-    public = bundle.plain("yardstick/labels.json")
-    if not isinstance(labels, list) or not isinstance(public, list) or sorted(map(str, labels)) != sorted(map(str, public)):
+    fields = ["asset_ids", "labels"] if names_assets(bundle) else ["labels"]
+    if not isinstance(told, Mapping) or sorted(told) != fields:
+        raise differs("its universe has other fields than it should")
+    lists = [_labels(told[field], "frozen/universe.json") for field in fields]
+    if len(lists[0]) != len(lists[-1]):
+        raise differs("its universe has not one label an asset")
+    return lists[-1]
+
+
+def _check_rows(bundle: Bundle, folder: str, count: int) -> None:
+    """Check that each array of a folder has a row for each label."""
+    for name in sorted(n for n in bundle.files if n.startswith(f"{folder}/") and n.endswith(".npy")):
+        if bundle.array(name).shape[:1] != (count,):
+            raise differs(f"{name} has not one row a label")
+
+
+def _compare_twins(bundle: Bundle, labels: list[str], public: list[str]) -> None:
+    """Compare what is public with what was frozen, row by row by the labels."""
+    if sorted(labels) != sorted(public):
         raise differs("its public labels are others than those that were frozen")
-    place = {str(label): i for i, label in enumerate(labels)}
-    order = [place[str(label)] for label in public]
-    if len(place) < len(labels):
-        raise differs("a label stands twice in its universe")
+    place = {label: i for i, label in enumerate(labels)}
+    order = [place[label] for label in public]
     for name in sorted(n.removeprefix("yardstick/") for n in bundle.files if n.startswith("yardstick/") and n.endswith(".npy")):
         frozen, shown = bundle.array(f"frozen/{name}"), bundle.array(f"yardstick/{name}")
-        if frozen.shape != shown.shape or frozen.dtype != shown.dtype or frozen.shape[:1] != (len(labels),):
+        if frozen.shape != shown.shape or frozen.dtype != shown.dtype:
             raise differs(f"yardstick/{name} has another form than what was frozen")
         if not np.array_equal(frozen[order], shown, equal_nan=frozen.dtype.kind == "f"):
             raise differs(f"yardstick/{name} is not what was frozen and scored with")

@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 from crowdalpha.canonical import canonical_bytes
@@ -23,7 +24,7 @@ from crowdalpha.merkle import merkle_path, merkle_root, verify_path
 from crowdalpha.terms import PPB, RoundTerms
 from service.bundles.archive import Bundle, differs, unreadable
 from service.bundles.contents import LEDGER, RESOLUTION, ROUND, SCORES, SUBMISSIONS, TRANSFERS
-from staking import BURNED, TREASURY, LedgerEntry, Resolution, StakeLine, Transfer, resolve, seal, void
+from staking import BURNED, GENESIS_HASH, TREASURY, LedgerEntry, Resolution, StakeLine, Transfer, resolve, seal, void
 from staking.accounts import provider_account, reserve_account, stake_account
 
 VOID = "void"
@@ -33,6 +34,7 @@ ROUND_FIELDS = (
 )  # fmt: skip
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 """Texts of this form have the order of their instants."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 ANY_INSTANT = "1970-01-01T00:00:00Z"
 """When a settlement was booked is no part of what it comes to."""
 
@@ -98,6 +100,7 @@ def _round(bundle: Bundle) -> tuple[Mapping[str, Any], RoundTerms]:
     told = _mapping(bundle.plain(ROUND), ROUND, ROUND_FIELDS, exact=True)
     if not all(type(told[name]) is str and _INSTANT.fullmatch(told[name]) for name in ("opens_at", "closes_at")):
         raise unreadable("its round has no instants of opening and closing")
+    _check_days(told)
     if type(told["meta_model_withheld"]) is not bool:
         raise unreadable("it does not say whether the meta-model is withheld")
     if told["round"] != bundle.round:
@@ -111,6 +114,22 @@ def _round(bundle: Bundle) -> tuple[Mapping[str, Any], RoundTerms]:
     if canonical_bytes(terms.as_dict()) != canonical_bytes(told["terms"]):
         raise differs("its terms say more than what was hashed at the opening")
     return told, terms
+
+
+def _check_days(told: Mapping[str, Any]) -> None:
+    """Check what is told beside the money: nothing follows from it, but it cannot be nonsense."""
+    try:
+        days = [date.fromisoformat(told[name]) for name in ("base_session", "resolve_session")]
+        instants = [datetime.fromisoformat(told[name]) for name in ("opens_at", "closes_at")]
+    except (TypeError, ValueError) as error:
+        raise unreadable("its round has sessions or instants that are none") from error
+    if days[0] >= days[1] or instants[0] >= instants[1]:
+        raise differs("its round ends before it begins")
+    if type(told["universe_hash"]) is not str or not _SHA256.fullmatch(told["universe_hash"]):
+        raise unreadable("the hash of its universe is none")
+    reason = told["void_reason"]
+    if not (type(reason) is str and reason if told["outcome"] == VOID else reason is None):
+        raise differs("a round is void for a reason, and a resolved one has none")
 
 
 def _submissions(bundle: Bundle, told: Mapping[str, Any]) -> tuple[tuple[Mapping[str, Any], ...], tuple[bytes, ...]]:
@@ -148,9 +167,11 @@ def _score_table(
     for row in rows:
         if not isinstance(row["scores_ppb"], dict) or sorted(row["scores_ppb"]) != kinds:
             raise differs(f"model {row['model_id']} has scores of other kinds than the terms publish")
-        numbers = [*row["scores_ppb"].values(), *([] if row["retention_ppb"] is None else [row["retention_ppb"]])]
-        if any(type(number) is not int for number in numbers):
-            raise unreadable("a score is told by whole parts per billion")
+        if any(type(number) is not int for number in (*row["scores_ppb"].values(), row["retention_ppb"])):
+            raise unreadable("a score, or what is retained, is told by whole parts per billion")
+        kept = row["retention_ppb"]
+        if not 0 <= kept <= PPB or (kept != PPB and terms.payout.retention == "none"):
+            raise differs(f"model {row['model_id']} retains {kept} ppb, which its terms do not know")
     if told["outcome"] != VOID and ids != list(models):
         other = min(set(ids) ^ set(models))
         raise differs(f"model {other} has {'scores and no file' if other in ids else 'a file and no scores'}")
@@ -209,14 +230,13 @@ def _check_inputs(model_id: str, paid_on: Mapping[str, int], retention: int, sco
     row = scores.get(model_id)
     if row is None or row["scores_ppb"] != paid_on:
         raise differs(f"model {model_id} was paid on other scores than were published")
-    published = PPB if row["retention_ppb"] is None else row["retention_ppb"]
-    if published != retention:
-        raise differs(f"model {model_id} was paid with a retention of {retention} ppb; {published} was published")
+    if row["retention_ppb"] != retention:
+        raise differs(f"model {model_id} was paid with a retention of {retention} ppb; {row['retention_ppb']} was published")
 
 
 def _records(bundle: Bundle) -> dict[str, Transfer]:
     found: dict[str, Transfer] = {}
-    before = 0
+    before, link = 0, GENESIS_HASH
     for item in _list(bundle.plain(LEDGER), LEDGER):
         row = _mapping(item, LEDGER, ("sequence", "previous_hash", "hash", "transfer"), exact=True)
         try:
@@ -233,7 +253,9 @@ def _records(bundle: Bundle) -> dict[str, Transfer]:
             raise differs(f"the seal of transfer {transfer.id} does not fit its bytes")
         if transfer.id in found or row["sequence"] <= before:
             raise differs(f"transfer {transfer.id} stands twice, or out of its order")
-        before = row["sequence"]
+        if row["sequence"] == before + 1 and row["previous_hash"] != link:
+            raise differs(f"transfer {transfer.id} does not follow the one before it in the chain")
+        before, link = row["sequence"], row["hash"]
         found[transfer.id] = transfer
     return found
 

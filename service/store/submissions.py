@@ -10,11 +10,11 @@
 from dataclasses import fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select
 
 from crowdalpha.ids import RoundKey, Tournament
 from service.store.records import SubmissionCounts, SubmissionRecord
-from service.store.schema import of_round, round_values, submissions
+from service.store.schema import of_round, round_values, rounds, submissions
 
 _COLUMNS = tuple(f.name for f in fields(SubmissionRecord) if f.name != "round")
 
@@ -74,17 +74,23 @@ def previous_selected(connection: Connection, model_id: str, before: RoundKey) -
 def earlier_selected(connection: Connection, model_id: str, before: RoundKey, count: int) -> list[SubmissionRecord]:
     """Return what the last ``count`` such rounds counted of the model, the latest round first; fewer where there are fewer."""
     table = submissions.c
-    own = (table.model_id == model_id) & (table.tournament == int(before.tournament)) & table.accepted & table.on_time
-    latest = select(func.max(table.sequence)).where(own, table.number < before.number).group_by(table.number)
+    own = (table.model_id == model_id) & _counted_before(before)
+    latest = select(func.max(table.sequence)).where(own).group_by(table.number)
     statement = select(submissions).where(table.sequence.in_(latest)).order_by(table.number.desc()).limit(count)
     return [_record(row) for row in connection.execute(statement)]
 
 
 def last_counted(connection: Connection, before: RoundKey) -> int | None:
     """Return the number of the last earlier round of the tournament that counted a file of anybody, or None."""
-    table = submissions.c
-    counted = (table.tournament == int(before.tournament)) & table.accepted & table.on_time & (table.number < before.number)
-    return connection.execute(select(func.max(table.number)).where(counted)).scalar()
+    return connection.execute(select(func.max(submissions.c.number)).where(_counted_before(before))).scalar()
+
+
+def _counted_before(before: RoundKey) -> ColumnElement[bool]:
+    """Say which files earlier rounds of the tournament may have counted: a round that never closed counted none."""
+    table, round_ = submissions.c, rounds.c
+    closed = select(round_.number).where(round_.tournament == int(before.tournament), round_.submissions_root.is_not(None))
+    timely = (table.tournament == int(before.tournament)) & table.accepted & table.on_time & (table.number < before.number)
+    return timely & table.number.in_(closed)
 
 
 def submissions_of_round(connection: Connection, key: RoundKey) -> list[SubmissionRecord]:

@@ -20,7 +20,11 @@ from service.store import audit, corrections, ledger, models, providers
 from service.store.corrections import POSTED, PROPOSED, WITHDRAWN
 from service.store.records import CorrectionRecord
 from service.workflows.accounts import NAME
+from service.workflows.overdue import refuse_wallet_while_closing, refuse_while_closing
 from staking import LedgerEntry, LedgerRecord, Transfer, account_class, correction, moves, reversal
+
+SEQUENCE_DIGITS_MAX = 18
+"""No place in the chain has more; a longer number fits no column."""
 
 
 def propose(
@@ -44,8 +48,8 @@ def propose(
     Conflict
         CORRECTION_EXISTS when the whole of the transfer is, or is to be, reversed already.
     """
-    if not reason.strip():
-        raise InputRejected(Code.CORRECTION_INVALID, "A correction needs a reason.")
+    if not reason.strip() or not _can_be_written(reason):
+        raise InputRejected(Code.CORRECTION_INVALID, "A correction needs a reason, in text that can be written.")
     _check_name(by)
     with platform.store.write() as connection:
         record = _transfer(connection, transfer)
@@ -69,12 +73,14 @@ def approve(platform: Platform, correction_id: str, by: str) -> LedgerRecord:
     InputRejected
         CORRECTION_UNKNOWN; CORRECTION_INVALID for a name that is none, or a proposal that moves a round's reserve.
     Conflict
-        CORRECTION_STATE when it was posted or withdrawn; SECOND_APPROVER for who proposed it; BALANCE_TOO_LOW.
+        CORRECTION_STATE when it was posted or withdrawn; SECOND_APPROVER for who proposed it; BALANCE_TOO_LOW; ROUND_CLOSING
+        while a close is due that counts what it would move.
     """
     _check_name(by)
     with platform.store.write() as connection:
         proposal = _proposal(connection, correction_id)
         _refuse_reserves(account for account, _ in proposal.entries)
+        _refuse_while_closing(platform, connection, [account for account, _ in proposal.entries])
         if by == proposal.proposed_by:
             raise Conflict(Code.SECOND_APPROVER, f"'{by[:40]}' proposed the correction: another person must approve it.")
         now = platform.clock.now(connection)
@@ -97,6 +103,14 @@ def withdraw(platform: Platform, correction_id: str, by: str) -> None:
         audit.record(connection, now, by, "withdraw_correction", proposal.id, _details(proposal))
 
 
+def _can_be_written(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _check_name(by: str) -> None:
     """Refuse what could be written in two ways: who proposes and who approves are told apart by these letters."""
     if not NAME.fullmatch(by):
@@ -115,6 +129,15 @@ def _refuse_reserves(accounts: Iterable[str]) -> None:
             )
 
 
+def _refuse_while_closing(platform: Platform, connection: Connection, accounts: Sequence[str]) -> None:
+    now = platform.clock.now(connection)
+    for account in accounts:
+        if account_class(account) in {"stake", "pool"}:
+            refuse_while_closing(connection, now)
+        elif account_class(account) == "provider":
+            refuse_wallet_while_closing(connection, account.partition(":")[2], now)
+
+
 def _details(proposal: CorrectionRecord) -> dict[str, object]:
     entries = [[account, str(atoms)] for account, atoms in proposal.entries]
     return {"corrects": proposal.transfer_id, "reason": proposal.reason, "entries": entries}
@@ -122,7 +145,7 @@ def _details(proposal: CorrectionRecord) -> dict[str, object]:
 
 def _transfer(connection: Connection, name: str) -> LedgerRecord:
     found = ledger.transfer_by_id(connection, name)
-    if found is None and name.isascii() and name.isdigit():
+    if found is None and name.isascii() and name.isdigit() and len(name) <= SEQUENCE_DIGITS_MAX:
         found = ledger.transfer_by_sequence(connection, int(name))
     if found is None:
         raise InputRejected(Code.TRANSFER_UNKNOWN, f"There is no transfer '{name[:80]}'.")

@@ -20,10 +20,13 @@ from service.clock import instant_text
 from service.context import Platform
 from service.store import audit, resolutions, rounds, stakes
 from service.store.records import ResolutionRecord, RoundRecord
+from service.workflows.overdue import refuse_while_closing
 from service.workflows.settlement import rows_of, settle
 from staking import Resolution, StakeLine, void
 
 REASON_CHARS_MAX = 400
+SCHEDULE = "schedule"
+"""Who voids a round because its returns are overdue: a rule, and nobody's choice of an instant."""
 
 
 def void_round(platform: Platform, key: RoundKey, reason: str, who: str = "operator") -> ResolutionRecord:
@@ -34,7 +37,8 @@ def void_round(platform: Platform, key: RoundKey, reason: str, who: str = "opera
     InputRejected
         ROUND_UNKNOWN; REQUEST_INVALID without a reason.
     Conflict
-        ALREADY_RESOLVED for a resolved round.
+        ALREADY_RESOLVED for a resolved round; ROUND_CLOSING for an operator who would give back stakes while another round is
+        due to be closed, which would count them.
     """
     reason = reason.strip()
     if not 0 < len(reason) <= REASON_CHARS_MAX:
@@ -60,7 +64,7 @@ def void_if_overdue(platform: Platform, record: RoundRecord, reason: str) -> Res
     last = record.resolve_session + timedelta(days=platform.settings.rounds.void_after_days)
     if platform.clock.now().date() <= last:
         return None
-    return void_round(platform, record.key, reason, "schedule")
+    return void_round(platform, record.key, reason, SCHEDULE)
 
 
 def _standing(connection: Connection, key: RoundKey) -> ResolutionRecord | None:
@@ -83,6 +87,8 @@ def _commit(
     if record is None or len(stakes.at_risk_of_round(connection, key)) != len(resolution.lines):
         raise Conflict(Code.ROUND_STATE, f"Round {key} closed while it was being voided; void it again.")
     now = platform.clock.now(connection)
+    if who != SCHEDULE and resolution.lines:
+        refuse_while_closing(connection, now)
     stored, _ = resolutions.add_resolution(connection, *rows_of(resolution, key, now, sha))
     settle(connection, platform, resolution)
     rounds.advance_round(connection, key, (record.state,), RoundState.VOID, resolved_at=now, void_reason=reason)

@@ -1,5 +1,6 @@
 """Bundles of a round that nobody played: twelve models, terms of the default preset, made of integers alone."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,12 @@ CLOSED_AT, RESOLVED_AT = "2016-01-09T23:00:00.000000Z", "2016-02-12T23:00:00.000
 MODELS = tuple(f"model-{i:02d}" for i in range(12))
 
 
-def invented_files(scores: dict[str, dict[str, int]] | None = None) -> dict[str, bytes]:
+def invented_files(
+    scores: dict[str, dict[str, int]] | None = None, retention: str = "neutral_churn", kept_ppb: int = PPB
+) -> dict[str, bytes]:
     """Return the files of a public bundle whose money is right; every third model burns."""
     terms = load_terms("signals-weekly")
+    terms = replace(terms, payout=replace(terms.payout, retention=retention))
     table = scores or {
         model: dict.fromkeys(terms.scoring.kinds, (-1) ** (i % 3 == 0) * (i + 1) * 2000000) for i, model in enumerate(MODELS)
     }
@@ -28,7 +32,7 @@ def invented_files(scores: dict[str, dict[str, int]] | None = None) -> dict[str,
         {"model_id": model, "sha256": sha256_hex(model.encode()), "received_at": "2016-01-09T20:00:00.000000Z"}
         for model in MODELS
     ]
-    lines = _lines(terms, table)
+    lines = [replace(line, retention_ppb=kept_ppb) for line in _lines(terms, table)]
     resolution = resolve(ROUND_ID, lines, terms.payout, RESOLVED_AT)
     told = {
         "round": ROUND_ID,
@@ -44,7 +48,7 @@ def invented_files(scores: dict[str, dict[str, int]] | None = None) -> dict[str,
         "submissions_root": merkle_root([canonical_bytes(s) for s in submissions]),
         "meta_model_withheld": True,
     }
-    rows = [{"model_id": m, "scores_ppb": table[m], "retention_ppb": PPB} for m in MODELS]
+    rows = [{"model_id": m, "scores_ppb": table[m], "retention_ppb": kept_ppb} for m in MODELS]
     return {
         ROUND: canonical_bytes(told),
         SUBMISSIONS: canonical_bytes(submissions),

@@ -17,13 +17,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crowdalpha.canonical import canonical_bytes
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected
 from crowdalpha.ids import RoundKey, RoundState, Tournament
 from service.bundles.archive import COMPLETE, PUBLIC, array_bytes, read_array, read_bundle, write_bundle
 from service.bundles.checking import verify
 from service.bundles.contents import complete_files, public_files
-from service.bundles.sealed import make_key_pair, open_sealed
+from service.bundles.sealed import make_key_pair, open_sealed, seal_to
 from service.clock import SimulatedClock
 from service.context import Platform, build_platform
 from service.home import Home
@@ -139,6 +140,23 @@ def test_the_auditor_recomputes_everything(platform: Platform) -> None:
     assert found.facts["not_rescored"] == {}
 
 
+def test_what_is_sealed_to_the_auditor_cannot_be_what_the_public_gets(platform: Platform) -> None:
+    """Without the exposures no neutral score could be computed again, and a false one would pass."""
+    with pytest.raises(InputRejected, match="does not hold everything"):
+        verify(seal_to(bundle_of(platform, CLASSIC), PUBLIC_KEY), private_key=PRIVATE)
+
+
+def test_a_universe_tells_its_assets_and_labels_and_nothing_else(platform: Platform) -> None:
+    with platform.store.read() as connection:
+        files = complete_files(platform, connection, SIGNALS)
+    told = json.loads(files["frozen/universe.json"])
+    for other in (told | {"note": 1}, told | {"asset_ids": told["asset_ids"][:-1]}, {"labels": told["labels"]}):
+        forged = files | {"frozen/universe.json": canonical_bytes(other)}
+        with pytest.raises(InputRejected) as caught:
+            verify(write_bundle(COMPLETE, str(SIGNALS), forged, platform.signer))
+        assert caught.value.code is Code.BUNDLE_DIFFERS
+
+
 def test_what_becomes_public_of_a_classic_round_names_no_asset_and_recomputes_all_that_needs_none(platform: Platform) -> None:
     sealed, shown = read_bundle(open_sealed(bundle_of(platform, CLASSIC, sealed=True), PRIVATE)), bundle_of(platform, CLASSIC)
     revealed = read_bundle(shown)
@@ -171,10 +189,11 @@ def insiders(platform: Platform, key: RoundKey, **arrays: np.ndarray | None) -> 
     [
         ({"frozen__target": None}, "frozen/target.npy is missing"),
         ({"frozen__target": None, "yardstick__target": None}, "target.npy is missing"),
-        ({"yardstick__target": np.zeros(20)}, "another form"),
-        ({"frozen__exposures": np.zeros((2, 2))}, "another form"),
-        ({"frozen__target": np.array(["a"] * 20)}, "another form"),
-        ({"frozen__metamodel_neutral": np.zeros(3)}, "another meta-model"),
+        ({"yardstick__target": np.zeros(130, dtype=np.float32)}, "another form"),
+        ({"yardstick__target": np.zeros(20)}, "one row a label"),
+        ({"frozen__exposures": np.zeros((130, 2))}, "another form"),
+        ({"frozen__target": np.array(["a"] * 130)}, "another form"),
+        ({"frozen__metamodel_neutral": np.zeros(130)}, "another meta-model"),
     ],
 )
 def test_an_insider_cannot_leave_out_or_change_what_was_scored_with(

@@ -23,11 +23,12 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from crowdalpha.ids import Tournament
 from service.frames import get_book, get_frame, put_frame
-from service.store import models, providers, rounds, scores
+from service.store import models, providers, rounds, scores, submissions
 from service.workflows import accounts
 from service.workflows import check as workflow
 from service.workflows.check import check
 from service.workflows.submit import submit
+from service.workflows.void_round import void_round
 from tests.builders.histories import close_latest, csv_of, drift, exposures_of, open_next, universe
 from tests.builders.platforms import CLASSIC_OPEN, SIGNALS_OPEN, SIGNALS_RESOLVED, TICKERS, Served, serve_small
 
@@ -253,6 +254,20 @@ def test_a_new_name_counts_as_one_that_changed_wholly_once_others_have_files(ser
     assert (new.churn, new.retention_ppb) == (1.0, round(by_hand * 1e9))
     assert old.churn is not None
     assert old.churn < 1.0
+
+
+def test_a_round_that_was_void_before_its_close_gave_nobody_a_file(served: Served) -> None:
+    """One early file in a round that never closed would make newcomers of the next one count as changed wholly."""
+    submit(served.platform, OTHER, csv_of(drift(TICKERS, 0)), "early.csv")
+    with served.platform.store.read() as connection:
+        first = rounds.latest_round(connection, SIGNALS)
+    void_round(served.platform, first.key, "a broken universe")
+    key = open_next(served, universe(1), seed=1)
+    close_latest(served, {MODEL: csv_of(drift(universe(1), 1)), OTHER: csv_of(drift(universe(1), 9))})
+    with served.platform.store.read() as connection:
+        kept = scores.retentions_of_round(connection, key)
+        assert submissions.earlier_selected(connection, model_id(served, OTHER), key, 5) == []
+    assert [(r.churn, r.retention_ppb) for r in kept] == [(None, 10**9)] * 2
 
 
 def test_a_file_of_years_ago_on_another_universe_spares_nobody_what_others_are_held_to(served: Served) -> None:

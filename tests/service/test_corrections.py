@@ -131,6 +131,9 @@ def test_no_account_falls_below_zero_by_a_correction(platform: Platform) -> None
     [
         ("99", "x", "ann", (), Code.TRANSFER_UNKNOWN),
         ("no-such-id", "x", "ann", (), Code.TRANSFER_UNKNOWN),
+        ("9" * 19, "x", "ann", (), Code.TRANSFER_UNKNOWN),
+        ("9" * 5_000, "x", "ann", (), Code.TRANSFER_UNKNOWN),
+        ("2", "x\udc80", "ann", (), Code.CORRECTION_INVALID),
         ("2", " ", "ann", (), Code.CORRECTION_INVALID),
         ("2", "x", "", (), Code.CORRECTION_INVALID),
         ("2", "x", "ann", [("burned", "treasury", 0)], Code.CORRECTION_INVALID),

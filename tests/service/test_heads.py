@@ -27,6 +27,7 @@ from staking import GENESIS_HASH, LedgerEntry, Transfer
 from tests.builders.stakers import rolled_back, stakers_on
 from tests.builders.store_rows import T0
 
+RAISED = "BEGIN SELECT RAISE(ABORT, 'rows of transfers are never changed'); END"
 DAYS = [date(2016, 1, day) for day in (4, 5, 6)]
 
 
@@ -94,6 +95,12 @@ def test_the_last_head_is_missed_by_the_schedule(platform: Platform) -> None:
     assert problems(platform) == [f"The head of {day} was kept, and its file is gone." for day in DAYS]
 
 
+def test_a_file_of_another_name_among_the_heads_is_none(platform: Platform) -> None:
+    (platform.home.path / "heads" / "notes.json").write_text("{}")
+    assert problems(platform) == []
+    assert keep_head(platform, date(2016, 1, 7)).previous == "2016-01-06"
+
+
 def test_heads_of_the_first_format_are_still_read(platform: Platform) -> None:
     """They hold four facts and no more; the signature is over the canonical bytes of these."""
     with platform.store.read() as connection:
@@ -127,6 +134,23 @@ def test_a_guard_that_was_taken_away_or_switched_off_is_missed(platform: Platfor
         with rolled_back(platform.store) as connection:
             connection.execute(text(statement))
             assert any(name in line for line in missing_guards(connection)), name
+    # One of the same name that never fires, fires at less, or stands on another table, is none.
+    name, standing, body = (
+        ("transfers_no_change", "transfers_no_change ON transfers", "EXECUTE FUNCTION refuse_change()")
+        if postgres
+        else ("transfers_no_update", "transfers_no_update", RAISED)
+    )
+    others = (
+        ["UPDATE OR DELETE ON transfers FOR EACH ROW WHEN (false)", "UPDATE OR DELETE ON audit FOR EACH ROW"]
+        + ["UPDATE ON transfers FOR EACH ROW", "UPDATE OR DELETE ON transfers FOR EACH STATEMENT"]
+        if postgres
+        else ["UPDATE ON transfers WHEN 0", "UPDATE ON audit", "UPDATE OF at ON transfers"]
+    )
+    for other in others:
+        with rolled_back(platform.store) as connection:
+            connection.execute(text(f"DROP TRIGGER {standing}"))
+            connection.execute(text(f"CREATE TRIGGER {name} BEFORE {other} {body}"))
+            assert len(missing_guards(connection)) == 1, other
     with platform.store.write() as connection:
         connection.execute(text(next(iter(changes.values()))))
     assert queries.health(platform)["status"] == "broken"

@@ -14,10 +14,13 @@ from crowdalpha.errors import Conflict, CrowdalphaError
 from crowdalpha.ids import RoundState, Tournament
 from crowdalpha.terms import PPB
 from service.context import Platform
+from service.settings import load_terms
 from service.store import audit, ledger, rounds, stakes
 from service.store.engine import Store
-from service.workflows import accounts, pools
+from service.workflows import accounts, correct_ledger, pools
 from service.workflows import stakes as workflow
+from service.workflows.reservations import round_reservations
+from service.workflows.void_round import void_round
 from tests.builders.money import payout_terms
 from tests.builders.stakers import close, inside, rolled_back, round_key, settle_round, stakers_on
 from tests.builders.store_rows import T0, round_record
@@ -223,6 +226,34 @@ def test_between_a_rounds_closing_instant_and_its_close_nothing_that_it_counts_c
             else:
                 assert found is Code.ROUND_CLOSING, f"{act} in {state}"
     assert met > 40
+
+
+def test_nobody_moves_what_a_due_close_counts_by_a_correction_or_by_voiding_another_round(platform: Platform) -> None:
+    """Two people, or an operator with a round that is open still, could otherwise decide with what the market has shown."""
+    accounts.create_provider(platform, "ada", 1_100)
+    model = accounts.create_model(platform, "ada", "ada_one", Tournament.SIGNALS, 1_000)
+    terms = load_terms("signals-weekly").as_dict()
+    with platform.store.write() as connection:
+        rounds.add_round(connection, replace(round_record(1, state=RoundState.SCORING), terms=terms))
+        round_reservations(connection, round_key(1), TERMS, [model.id], T0)
+    moves = [("stake:ada_one", "provider:ada", 99)], [("burned", "pool:ada", 1)]
+    waiting = [correct_ledger.propose(platform, "1", "a slip", "ann", given).id for given in moves]
+    with platform.store.write() as connection:
+        rounds.add_round(connection, replace(round_record(9), closes_at=T0, terms=terms))
+    for correction in waiting:
+        with pytest.raises(Conflict) as caught:
+            correct_ledger.approve(platform, correction, "ben")
+        assert caught.value.code is Code.ROUND_CLOSING
+    before = standing(platform, model.id)
+    with pytest.raises(Conflict) as caught:
+        void_round(platform, round_key(1), "the vendor lost the prices")
+    assert caught.value.code is Code.ROUND_CLOSING
+    assert standing(platform, model.id) == before == (950, 50, 0, 100)
+    # Voiding the one that is due holds nothing of anybody, and ends it.
+    void_round(platform, round_key(9), "the exchange was closed")
+    void_round(platform, round_key(1), "the vendor lost the prices")
+    assert standing(platform, model.id) == (1_000, 0, 0, 100)
+    assert correct_ledger.approve(platform, waiting[0], "ben").transfer.kind == "correction"
 
 
 def test_a_wallet_that_fills_a_fixed_stake_stands_still_while_a_close_is_due(platform: Platform) -> None:

@@ -5,15 +5,17 @@ platform's own key; an edit that leaves the same bytes, or the same receipt, is 
 """
 
 import copy
+import io
 import json
 import random
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 
@@ -21,18 +23,33 @@ from crowdalpha.canonical import canonical_bytes, sha256_hex
 from crowdalpha.codes import Code
 from crowdalpha.errors import CrowdalphaError, InputRejected
 from crowdalpha.merkle import merkle_root
-from crowdalpha.terms import RoundTerms
-from service.bundles.archive import PUBLIC, read_bundle, write_bundle
+from crowdalpha.terms import PPB, RoundTerms
+from service.bundles.archive import PUBLIC, array_bytes, read_array, read_bundle, write_bundle
 from service.bundles.checking import verify
 from service.bundles.contents import LEDGER, RESOLUTION, ROUND, SCORES, SUBMISSIONS
 from service.bundles.sealed import make_key_pair, open_sealed, seal_to
 from service.receipts import Receipt, Signer, sign_receipt, verify_receipt
 from service.store import ledger
 from service.store.engine import Store
-from staking import LedgerRecord, append, deposit, verify_chain, void
+from staking import LedgerEntry, LedgerRecord, Transfer, append, deposit, seal, verify_chain, void
 from tests.builders.bundles import RESOLVED_AT, ROUND_ID, invented_bundle, invented_files
 
 STRANGERS_EDITS, INSIDERS_EDITS, CHAIN_EDITS, ROW_EDITS, RECEIPT_EDITS, SEALED_EDITS = 300, 250, 200, 50, 150, 50
+
+
+def npz_bytes() -> bytes:
+    """Return an archive of arrays, which NumPy reads as gladly as an array."""
+    buffer = io.BytesIO()
+    np.savez(buffer, target=np.zeros(3))
+    return buffer.getvalue()
+
+
+def header(kind: str, shape: str) -> bytes:
+    """Return an array's header that promises much, and three values."""
+    text = (
+        f"{{'descr': {kind if kind.startswith('(') else repr(kind)}, 'fortran_order': False, 'shape': ({shape},), }}\n".encode()
+    )
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(24)
 
 
 @pytest.fixture(scope="module")
@@ -146,23 +163,29 @@ def test_an_insiders_edits_of_what_was_settled_are_found(signer: Signer) -> None
         done += 1
 
 
-TOLD_BESIDE = ("void_reason", "base_session", "resolve_session", "universe_hash")
+INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+TOLD_BESIDE = ("base_session", "resolve_session", "universe_hash", "opens_at", "closes_at")
 
 
 def _untold(name: str, before: Any, after: Any) -> bool:
     """Say whether an edit touched only what is told beside the money: nothing in the bundle speaks for or against it.
 
-    An instant of opening or closing that moves and yet lies on the right side of every file is such a word too.
+    What it says then must make sense all the same: days and instants in their order, and a hash that is one.
     """
-    beside = dict.fromkeys((*TOLD_BESIDE, "opens_at", "closes_at"))
-    return name == ROUND and before | beside == after | beside and _instants(after)
+    beside = dict.fromkeys(TOLD_BESIDE)
+    return name == ROUND and before | beside == after | beside and _makes_sense(after)
 
 
-def _instants(told: Any) -> bool:
-    """Say whether the round was open at 20:00, when all files came."""
-    texts = told["opens_at"], told["closes_at"]
-    whole = all(re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z", text) for text in texts)
-    return whole and texts[0] <= "2016-01-09T20:00:00.000000Z" < texts[1]
+def _makes_sense(told: Any) -> bool:
+    """Say whether the round was open at 20:00, when all files came, and was resolved later than it was based."""
+    try:
+        days = [date.fromisoformat(told[name]) for name in ("base_session", "resolve_session")]
+        texts = [told["opens_at"], told["closes_at"]]
+        whole = all(datetime.fromisoformat(text) and INSTANT.fullmatch(text) for text in texts)
+    except ValueError:
+        return False
+    open_then = texts[0] <= "2016-01-09T20:00:00.000000Z" < texts[1]
+    return whole and open_then and days[0] < days[1] and re.fullmatch("[0-9a-f]{64}", told["universe_hash"]) is not None
 
 
 def changed(files: dict[str, bytes], name: str, change: Callable[[Any], Any]) -> dict[str, bytes]:
@@ -174,6 +197,21 @@ def changed(files: dict[str, bytes], name: str, change: Callable[[Any], Any]) ->
 def settled_anew(**told: Any) -> dict[str, bytes]:
     """Return a bundle's files whose round says other things beside its money."""
     return changed(invented_files(), ROUND, lambda plain: plain | told)
+
+
+def resettled(retention: str, kept_ppb: int) -> dict[str, bytes]:
+    """Return a bundle settled, rightly by its own lines, with what its terms do not retain."""
+    return invented_files(retention=retention, kept_ppb=kept_ppb)
+
+
+def relinked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the records with another hash before the second one, and its seal made anew."""
+    plain = rows[1]["transfer"]
+    entries = tuple(LedgerEntry(account, int(amount)) for account, amount in plain["entries"])
+    transfer = Transfer(plain["id"], plain["kind"], plain["at"], entries, plain["reference"])
+    sequence = rows[0]["sequence"] + 1
+    forged = {"sequence": sequence, "previous_hash": "f" * 64, "hash": seal("f" * 64, sequence, transfer), "transfer": plain}
+    return [rows[0], forged, *rows[2:]]
 
 
 CONTRADICTIONS: dict[str, tuple[Callable[[], dict[str, bytes]], str]] = {
@@ -192,6 +230,22 @@ CONTRADICTIONS: dict[str, tuple[Callable[[], dict[str, bytes]], str]] = {
         lambda: changed(invented_files(), SCORES, lambda rows: [rows[0] | {"scores_ppb": {"fnc": 1}}, *rows[1:]]),
         "other kinds",
     ),
+    "half retained where all is": (lambda: resettled("none", PPB // 2), "its terms do not know"),
+    "nothing said of what is retained": (
+        lambda: changed(invented_files(), SCORES, lambda rows: [rows[0] | {"retention_ppb": None}, *rows[1:]]), "whole parts"
+    ),
+    "more than all retained": (
+        lambda: changed(invented_files(), SCORES, lambda rows: [rows[0] | {"retention_ppb": 2 * PPB}, *rows[1:]]), "do not know"
+    ),
+    "resolved, and void for a reason": (lambda: settled_anew(void_reason="a storm"), "void for a reason"),
+    "an end before the beginning": (lambda: settled_anew(resolve_session="2016-01-08"), "ends before it begins"),
+    "a session that is none": (lambda: settled_anew(resolve_session=["a", 1]), "that are none"),
+    "an instant that is none": (lambda: settled_anew(opens_at="0000-99-99T99:99:99.000000Z"), "that are none"),
+    "a hash that is none": (lambda: settled_anew(universe_hash=7), "hash of its universe"),
+    "a label twice": (lambda: invented_files() | {"yardstick/labels.json": b'["AAA","AAA","BBB"]'}, "each once"),
+    "labels that are no list": (lambda: invented_files() | {"yardstick/labels.json": b"7"}, "each once"),
+    "fewer labels than rows": (lambda: invented_files() | {"yardstick/labels.json": b'["AAA"]'}, "one row a label"),
+    "a link to nowhere": (lambda: changed(invented_files(), LEDGER, relinked), "does not follow"),
     "a file that belongs nowhere": (lambda: invented_files() | {"files/note.csv": b"x"}, "belongs to no bundle"),
     "a term that is not hashed": (
         lambda: changed(invented_files(), ROUND, lambda told: told | {"terms": told["terms"] | {"bonus": 1}}), "say more"
@@ -366,6 +420,39 @@ def test_edits_of_a_receipt_are_found(signer: Signer) -> None:
         with pytest.raises(InputRejected):
             verify(None, receipt=forged, public_key=signer.public_key)
         done += 1
+
+
+def test_what_is_sealed_to_an_auditor_is_the_complete_bundle(signer: Signer) -> None:
+    private, public = make_key_pair()
+    with pytest.raises(InputRejected, match="does not hold everything"):
+        verify(seal_to(invented_bundle(signer), public), private_key=private)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        npz_bytes(), b"PK\x03\x04", header("<f8", "1000000000000"), header("<f8", "1" + "0" * 30),
+        b"\x93NUMPY\x01\x00v\x00{'descr':",
+        b"\x93NUMPY\x01\x00v\x00((((", header("('<f8',)", "3"), header("<f8", "True"), header("<f8", "-" * 9000 + "1"),
+        header("|O8", "3"), array_bytes(np.zeros(3))[:-1], array_bytes(np.zeros(3)) + b"x",
+    ],
+    ids=["npz", "zip", "huge", "beyond", "cut", "open", "tuple", "bool", "minus", "objects", "short", "long"],
+)  # fmt: skip
+def test_what_is_no_array_is_refused_whatever_its_header_promises(signer: Signer, data: bytes) -> None:
+    files = invented_files() | {"yardstick/target.npy": data}
+    with pytest.raises(InputRejected) as caught:
+        verify(write_bundle(PUBLIC, ROUND_ID, files, signer))
+    assert caught.value.code is Code.BUNDLE_UNREADABLE
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((3, 2)), np.arange(4, dtype=np.int8), np.array(["a", "bc"]), np.zeros(0), np.zeros((0, 3))]
+)
+def test_an_array_comes_back_as_it_was(array: np.ndarray) -> None:
+    found = read_array(array_bytes(array))
+    assert found.dtype == array.dtype
+    assert np.array_equal(found, array)
+    assert found.shape == array.shape
 
 
 def test_edits_of_a_sealed_bundle_are_found(signer: Signer) -> None:
