@@ -165,6 +165,10 @@ class PanelView:
         """
         return self._derived.share_prices(range(len(self.sessions))[row])
 
+    def shares_grown(self, row: int) -> FloatArray:
+        """Return what one share of the panel's first session has become by splits at the visible session at ``row``, (n,)."""
+        return self._derived.shares_grown(range(len(self.sessions))[row])
+
     def return_index(self) -> FloatArray:
         """Return what one share of each first price is worth with everything reinvested (T, n); NaN without a price.
 

@@ -209,6 +209,11 @@ class Derived:
         found: FloatArray = np.nan_to_num(worth / value[row - 1])
         return found
 
+    def shares_grown(self, row: int) -> FloatArray:
+        """Return what a share of the panel's first session has become by splits at a session, (n,)."""
+        grown = self._shares_grown
+        return np.ones(self._value.shape[1]) if grown is None else grown[row]
+
     def share_prices(self, row: int) -> FloatArray:
         """Return the price of one share at a session, carried over those without a trade, in the fund's currency, (n,)."""
         value, grown = self._value, self._shares_grown

@@ -37,7 +37,6 @@ _WORD_OF = {key: word for word, keys in LIMIT_KEYS.items() for key in keys}
 _ABOVE_ZERO = (
     "aum",
     "gross_max",
-    "turnover_max",
     "position_max",
     "adv_participation_max",
     "sessions_per_rebalance",
@@ -101,6 +100,8 @@ def _between(values: Mapping[str, Any]) -> list[Contradiction]:
     if values["sector_band"] == 0 and abs(values["net_target"]) > values["net_band"]:
         message = "keeps net at 0, as every name is in a sector, and net_target and net_band leave 0 out"
         found.append(Contradiction(("sector_band", "net_target", "net_band"), message))
+    if values["turnover_max"] == 0 and not values["hard"].get("turnover_max", 0.0):
+        found.append(Contradiction(("turnover_max",), "is above zero, or its hard figure is: else nothing is ever traded"))
     dollar_neutral = values["net_target"] == 0 == values["net_band"]
     if dollar_neutral and abs(values["beta_target"]) > values["beta_band"]:
         message = "and beta_band keep zero beta inside, as longs and shorts balance exactly"

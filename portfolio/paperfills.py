@@ -84,6 +84,7 @@ def fill_orders(
     weights: FloatArray,
     shares: FloatArray | None = None,
     adv_share_max: float = 0.0,
+    no_short: BoolArray | None = None,
 ) -> OpenFills:
     """Fill orders at an open.
 
@@ -101,6 +102,9 @@ def fill_orders(
         Whole shares to trade instead; NaN lapses.
     adv_share_max : float
         Largest part of the usual daily volume that is filled; 0 is no bound.
+    no_short : (n,) bool, optional
+        Names of which nothing is sold that is not there: an order to a weight that a price has moved away from would otherwise
+        sell more of a short that is only kept.
     """
     gone = np.isfinite(market.delisting)
     opened = account.positions * (1.0 + np.where(gone, market.delisting, np.nan_to_num(market.overnight)))
@@ -121,6 +125,11 @@ def fill_orders(
         fills &= np.isfinite(shares) & np.isfinite(market.prices) & (market.split == 1.0)
         wanted = np.nan_to_num(shares * market.prices)
         reached = _left(opened, wanted) / equity if equity > 0 else np.zeros_like(opened)
+    if no_short is not None:
+        least = np.minimum(opened, 0.0) - opened
+        capped = no_short & (wanted < least)
+        wanted = np.where(capped, least, wanted)
+        reached = np.where(capped, np.minimum(opened, 0.0) / equity, reached) if equity > 0 else reached
     partial = np.zeros_like(fills)
     if adv_share_max > 0:
         most = adv_share_max * usual

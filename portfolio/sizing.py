@@ -4,8 +4,8 @@ It decides no weight and reads no price: prices are those known at the decision,
 
 1. A name with a target or a holding is traded, unless it is withheld or its trade is below the minimum; a name whose target
    is 0 is closed however little it is.
-2. The trade in whole shares is the nearest whole number; what closes a position is the shares that are held, and never more.
-   The minimum and the rounding leave the book beside its target.
+2. The trade in whole shares is the nearest whole number, and never more than are held of a position that is to be less or
+   nothing. The minimum and the rounding leave the book beside its target.
 3. How far beside is told as an error: of each exposure, of net and of gross, at the prices of the decision.
 """
 
@@ -103,9 +103,12 @@ def size_orders(
     if withheld is not None:
         traded &= ~withheld
     known = np.where(prices > 0, prices, np.nan)
-    shares = values / known
-    # Closing takes not the nearest number: a part of a share that is sold without being there would be a short.
-    shares = np.where((wanted == 0) & (held != 0), np.trunc(snapped(shares)), np.rint(shares))
+    shares = np.rint(values / known)
+    # Not past what is there: a part of a share that is sold without being there would be a short.
+    owned = np.trunc(snapped(np.abs(held) * equity / known))
+    stays = (held != 0) & (wanted * held >= 0)
+    shares = np.where(stays & (np.sign(held) > 0), np.maximum(shares, -owned), shares)
+    shares = np.where(stays & (np.sign(held) < 0), np.minimum(shares, owned), shares)
     return OrderSizes(wanted, held, equity, known, values, shares, traded, small)
 
 

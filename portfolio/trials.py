@@ -7,7 +7,7 @@ on that history and not only those that one likes; nothing here knows where they
 1. the trials are clustered by the correlation of their returns: twenty variants of one idea are one try
    (:func:`clusters`, average linkage, cut at :data:`SAME_CORRELATION`);
 2. the best of N tries without skill has on average √V·((1 − g)·Φ⁻¹(1 − 1/N) + g·Φ⁻¹(1 − 1/(N·e))), V the variance of the
-   clusters' ratios over as many sessions as the path has, g Euler's constant;
+   clusters' ratios, were they over as many sessions as the path, g Euler's constant;
 3. the deflated ratio is Φ((s − that) / error of s), the error with skewness, kurtosis and autocorrelation.
 
 Trials need not span the same sessions: each has the ratio of its own, two are compared on those that both have, and a short
@@ -156,10 +156,11 @@ def deflated_sharpe(returns: FloatArray, trials: FloatArray) -> DeflatedSharpe:
 
     Notes
     -----
-    The ratios of clusters are those of their members' mean returns. Each is measured in what chance alone makes it vary by,
-    1/√T of its own T sessions; the variance of these is never below 1, which independent tries without skill have: a few alike
-    clusters do not make luck impossible. Divided by the sessions of the path it is V. Where all have the same sessions, that is
-    the variance of the ratios, and at least 1/T.
+    The ratios rᵢ of clusters are those of their members' mean returns over Tᵢ sessions. V = 1/T + τ²: chance makes the ratio of
+    a path of T sessions vary by 1/T, and by τ² = max(0, (Q − (N − 1)) / (ΣTᵢ − ΣTᵢ²/ΣTᵢ)), with Q = ΣTᵢ(rᵢ − r̄)² about the mean
+    weighted by Tᵢ, the tries vary beyond chance (DerSimonian and Laird, Controlled Clinical Trials 7, 1986). A few alike
+    clusters do not make luck impossible, and a short one says little. Where all span T sessions, V is the variance of the
+    ratios, and at least 1/T.
     """
     if not np.isfinite(returns).all():
         raise InputRejected(Code.PROBLEM_INVALID, "The path that is judged has a return in each of its sessions.")
@@ -178,19 +179,28 @@ def _judge(paths: FloatArray, trials: FloatArray) -> tuple[DeflatedSharpe, ...]:
         raise InputRejected(Code.PROBLEM_INVALID, "A trial without a session is none.")
     groups = clusters(trials)
     means = [_mean_path(trials[groups == group]) for group in range(int(groups.max(initial=-1)) + 1)]
-    # In units of what chance makes a ratio over so many sessions vary by.
-    measured = np.array([_ratio(mean) * math.sqrt(mean.size) for mean in means])
-    known = measured[np.isfinite(measured)]
-    variance = max(float(known.var(ddof=1)) if known.size > 1 else 0.0, 1.0)
+    ratios = np.array([_ratio(mean) for mean in means])
+    known = np.isfinite(ratios)
+    beyond, tries = _beyond_chance(ratios[known], np.array([mean.size for mean in means])[known]), int(known.sum())
     judged, year = [], math.sqrt(SESSIONS_PER_YEAR)
     for row in paths:
         path = row[np.isfinite(row)]
-        threshold = best_of_luck(int(known.size), variance / max(path.size, 1))
+        threshold = best_of_luck(tries, 1.0 / max(path.size, 1) + beyond)
         ratio, error = _ratio(path), sharpe_error(path)
         probability = probabilistic_sharpe(ratio, threshold, error) if math.isfinite(ratio) else NAN
-        counts = max(trials.shape[0], 1), max(int(known.size), 1), int(path.size)
+        counts = max(trials.shape[0], 1), max(tries, 1), int(path.size)
         judged.append(DeflatedSharpe(probability, ratio * year, error * year, threshold * year, *counts))
     return tuple(judged)
+
+
+def _beyond_chance(ratios: FloatArray, sessions: IntArray) -> float:
+    """Return by what variance ratios (k,), each over its sessions (k,), differ beyond chance; see :func:`deflated_sharpe`."""
+    if ratios.size < 2:
+        return 0.0
+    weights = sessions.astype(np.float64)
+    total = float(weights.sum())
+    spread = float(weights @ (ratios - float(weights @ ratios) / total) ** 2)
+    return max(0.0, (spread - (ratios.size - 1)) / (total - float(weights @ weights) / total))
 
 
 def _mean_path(members: FloatArray) -> FloatArray:

@@ -5,7 +5,8 @@ shares would look like 1,050, and closing them would sell short. So, of a book i
 
 1. a position is its shares times their price, as it is known now: what was corrected since the close before comes with it;
 2. dividends are paid in cash on the ex-date, and a short pays them;
-3. a split multiplies the shares; what it leaves of a share is paid in cash at the price before it;
+3. a split multiplies the shares; what is no whole share, left by it or by a time as a book in money, is paid in cash at the
+   price before;
 4. the shares then earn the return of their price.
 
 All of it is said as two figures a name, the growth of its position up to the open and what is paid in cash, both as parts of
@@ -77,7 +78,7 @@ def share_session(
     corrected = np.where((positions != 0) & np.isfinite(worth) & (worth != 0), worth / booked, 1.0)
     grown = shares * split
     whole = np.trunc(snapped(grown))
-    kept = np.where((split != 1.0) & (grown != 0), whole / np.where(grown != 0, grown, 1.0), 1.0)
+    kept = np.where(grown != 0, whole / np.where(grown != 0, grown, 1.0), 1.0)
     price_return = (1.0 + total - dividend) / (1.0 + intraday) - 1.0
     overnight = corrected * kept * (1.0 + price_return) - 1.0
     return ShareSession(overnight, corrected * (np.nan_to_num(dividend) * kept + (1.0 - kept)))

@@ -6,6 +6,7 @@ shares keeps beside each position how many shares it is: what a correction of pr
 
 import json
 from collections.abc import Mapping
+from dataclasses import astuple, dataclass
 from datetime import date
 
 import numpy as np
@@ -43,12 +44,30 @@ def find_book(connection: Connection, platform: Platform, key: str) -> tuple[Boo
     return BookState(ids, positions, data["cash"]), state.through
 
 
-def read_shares(connection: Connection, platform: Platform) -> dict[str, float]:
-    """Return how many shares the fund holds by asset id; empty where the book is not one in shares."""
+@dataclass(frozen=True, slots=True)
+class ShareCount:
+    """Shares of an asset, shorts negative, and what one share of the panel's first session had become by splits when counted.
+
+    A split that becomes known later, for a session that was settled, multiplies the shares by what the second figure grew.
+    """
+
+    shares: float
+    grown: float
+
+
+def read_shares(connection: Connection, platform: Platform) -> dict[str, ShareCount]:
+    """Return what shares the fund holds by asset id; empty where the book is not one in shares."""
     state = fund.get_fund_state(connection, BOOK_KEY)
     if state is None:
         return {}
-    return {str(asset): float(n) for asset, n in json.loads(platform.blobs.get(state.sha256)).get("shares", {}).items()}
+    told = json.loads(platform.blobs.get(state.sha256)).get("shares", {})
+    return {str(asset): ShareCount(*map(float, counted)) for asset, counted in told.items()}
+
+
+def counted_now(shares: Mapping[str, ShareCount], asset_ids: StrArray, grown: FloatArray) -> FloatArray:
+    """Return the shares of each asset (n,) by the splits known now, ``grown`` (n,); NaN for one that is not counted."""
+    counts = [shares.get(str(asset)) for asset in asset_ids]
+    return np.array([np.nan if one is None else one.shares * now / one.grown for one, now in zip(counts, grown, strict=True)])
 
 
 def put_book(
@@ -57,14 +76,14 @@ def put_book(
     book: BookState,
     through: date,
     key: str = BOOK_KEY,
-    shares: Mapping[str, float] | None = None,
+    shares: Mapping[str, ShareCount] | None = None,
 ) -> None:
     """Write the book's file and name it in the database; ``shares`` by asset id, of a book in shares."""
     held = book.to_arrays()
     positions = dict(zip(map(str, held["asset_ids"]), map(float, held["positions"]), strict=True))
     told: dict[str, object] = {"cash": book.cash, "positions": positions}
     if shares is not None:
-        told["shares"] = {asset: shares.get(asset, 0.0) for asset in positions}
+        told["shares"] = {asset: astuple(shares[asset]) for asset in positions if asset in shares}
     sha = platform.blobs.put(json.dumps(told, sort_keys=True).encode())
     fund.set_fund_state(connection, FundState(key, sha, through))
 

@@ -56,8 +56,7 @@ def load_fund_mandate(platform: Platform) -> Mandate:
     Raises
     ------
     InputRejected
-        MANDATE_INVALID, naming file, line and key; also for a fill at the close, which the live fund does not do, and for
-        another ``aum`` than the setting that the fund starts with.
+        MANDATE_INVALID, naming file, line and key; also for a fill at the close, which the live fund does not do.
     """
     values, source = load_mandate(platform.settings.fund.mandate, platform.settings.config_dir)
     try:
@@ -69,13 +68,27 @@ def load_fund_mandate(platform: Platform) -> Mandate:
         line = lines_of(source)["fill"]
         what = f"{source}, line {line}: the fund trades at the open; fill = {mandate.fill!r} is for backtests only."
         raise InputRejected(Code.MANDATE_INVALID, what)
-    capital = platform.settings.fund.initial_capital
-    if mandate.aum != capital:
-        lines = lines_of(source)
-        where = f"{source}, line {lines['aum']}" if "aum" in lines else str(source)
-        what = f"{where}: aum is {mandate.aum:,.0f}, and the setting fund.initial_capital is {capital:,.0f}: set both alike."
-        raise InputRejected(Code.MANDATE_INVALID, what)
     return mandate
+
+
+def refuse_other_capital(platform: Platform, mandate: Mandate) -> None:
+    """Refuse to decide for a fund whose mandate speaks of another capital than it starts with.
+
+    What was decided before is settled all the same.
+
+    Raises
+    ------
+    InputRejected
+        MANDATE_INVALID, naming file, line and both figures.
+    """
+    capital = platform.settings.fund.initial_capital
+    if mandate.aum == capital:
+        return
+    _, source = load_mandate(platform.settings.fund.mandate, platform.settings.config_dir)
+    lines = lines_of(source)
+    where = f"{source}, line {lines['aum']}" if "aum" in lines else str(source)
+    what = f"{where}: aum is {mandate.aum:,.0f}, and the setting fund.initial_capital is {capital:,.0f}: set both alike."
+    raise InputRejected(Code.MANDATE_INVALID, what)
 
 
 def put_decision(platform: Platform, decision: Decision) -> str:

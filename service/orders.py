@@ -14,7 +14,7 @@ import numpy as np
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from market.arrays import BoolArray, FloatArray, IntArray, StrArray
+from market.arrays import FloatArray, IntArray, StrArray
 from market.panel import PanelView
 from service.context import Platform
 from service.decisions import Decision
@@ -111,15 +111,12 @@ def tickers_of(platform: Platform, view: PanelView, asset_ids: StrArray) -> list
 
 
 def last_prices(view: PanelView, positions: IntArray) -> FloatArray:
-    """Return the price of each asset's last trade within a year, in the currency of the fund; NaN where there was none.
+    """Return the price of a share of each asset, in the currency of the fund; NaN without a price within a year.
 
-    Decision instant: the view's. It is the dollar volume over the volume of that session, so that the currency's rate is in it.
+    Decision instant: the view's. It is the last close, carried over later splits, at the last session's exchange rate.
     """
-    volume = view.volume[-PRICE_SESSIONS:, positions]
-    value = view.dollar_volume()[-PRICE_SESSIONS:, positions]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        prices = np.where(volume > 0, value / volume, np.nan)
-    return _last(prices, np.isfinite(prices))
+    known = np.isfinite(view.close[-PRICE_SESSIONS:, positions]).any(axis=0)
+    return np.where(known, view.share_prices(-1)[positions], np.nan)
 
 
 def idle_sessions(view: PanelView, positions: IntArray) -> IntArray:
@@ -138,9 +135,3 @@ def split_since(view: PanelView, positions: IntArray, after: np.datetime64) -> F
         return np.ones(len(positions))
     grown: FloatArray = np.prod(view.splits[view.sessions > after][:, positions], axis=0)
     return grown
-
-
-def _last(values: FloatArray, known: BoolArray) -> FloatArray:
-    row = known.shape[0] - 1 - known[::-1].argmax(axis=0)
-    found: FloatArray = np.where(known.any(axis=0), values[row, np.arange(values.shape[1])], np.nan)
-    return found

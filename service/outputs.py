@@ -21,12 +21,15 @@ def refuse_output(path: Path | None) -> None:
     """
     if path is None:
         return
-    if path.is_dir():
-        raise InputRejected(Code.OUTPUT_PATH, f"'{path}' is a folder, and a file is to be written.")
-    if not path.parent.is_dir():
-        raise InputRejected(Code.OUTPUT_PATH, f"There is no folder '{path.parent}' for the file '{path.name}'.")
-    if not os.access(path.parent, os.W_OK):
-        raise InputRejected(Code.OUTPUT_PATH, f"The folder '{path.parent}' takes no files.")
+    try:
+        if path.is_dir():
+            raise InputRejected(Code.OUTPUT_PATH, f"'{path}' is a folder, and a file is to be written.")
+        if not path.parent.is_dir():
+            raise InputRejected(Code.OUTPUT_PATH, f"There is no folder '{path.parent}' for the file '{path.name}'.")
+        if not os.access(path.parent, os.W_OK):
+            raise InputRejected(Code.OUTPUT_PATH, f"The folder '{path.parent}' takes no files.")
+    except (OSError, ValueError) as error:  # a name that is too long, or holds a zero byte
+        raise InputRejected(Code.OUTPUT_PATH, f"'{str(path)[:80]}' is no path of a file here.") from error
 
 
 def write_output(path: Path, data: bytes) -> None:

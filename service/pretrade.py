@@ -8,7 +8,6 @@ from sqlalchemy import Connection
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Finding, InputRejected
-from market.arrays import BoolArray, StrArray
 from market.panel import PanelView
 from portfolio.mandate import Mandate
 from portfolio.pretrade import CHECKS, CheckLimits, OrderSheet, check_orders
@@ -20,9 +19,9 @@ from service.decide import median_dollar_volume
 from service.decisions import Decision, load_fund_mandate
 from service.orders import WHOLE, idle_sessions, last_prices, split_since, tickers_of
 from service.settings import Settings
+from service.tradelists import no_short_names, restricted_names, unknown_entries
 
 BETA = "beta"
-RESTRICTED_LIST, NO_SHORT_LIST = "restricted_list", "no_short_list"
 MOVE_MIN = 1e-12
 """A weight that the optimizer leaves may move by a rounding; that is no order."""
 
@@ -31,7 +30,7 @@ def pretrade_findings(
     platform: Platform, connection: Connection, broker: Broker, view: PanelView, decision: Decision
 ) -> tuple[Finding, ...]:
     """Return what is found about a decision's orders as of ``view``, and about the account that they would change."""
-    found = (*unknown_entries(platform, view), *book_differences(platform, connection, broker))
+    found = (*_unknown(platform, view), *book_differences(platform, connection, broker))
     if decision.sizes is None:
         return found
     mandate = load_fund_mandate(platform)
@@ -49,55 +48,15 @@ def book_differences(platform: Platform, connection: Connection, broker: Broker)
     return tuple(Finding(f.code, f.message, column=f.column, value=f.value, refuses=refuses) for f in found)
 
 
-def restricted_names(platform: Platform, view: PanelView, asset_ids: StrArray) -> BoolArray:
-    """Return which assets the operator's restricted list names."""
-    return _listed(platform, view, asset_ids, RESTRICTED_LIST)
-
-
-def no_short_names(platform: Platform, view: PanelView, asset_ids: StrArray) -> BoolArray:
-    """Return which assets the operator's no-short list names."""
-    return _listed(platform, view, asset_ids, NO_SHORT_LIST)
-
-
-def unknown_entries(platform: Platform, view: PanelView) -> tuple[Finding, ...]:
-    """Return a finding for each line of the operator's lists that names no asset, by id or ticker: it would guard nothing."""
+def _unknown(platform: Platform, view: PanelView) -> tuple[Finding, ...]:
     refuses = Code.LIST_ENTRY_UNKNOWN in _blocking(platform.settings)
-    known = {name.casefold() for name in (*view.assets.asset_ids.tolist(), *map(str, view.assets.tickers))}
     return tuple(
         Finding(
             Code.LIST_ENTRY_UNKNOWN, f"'{entry[:64]}' on the list '{key}' names no asset that is known.",
             column=key, value=entry[:64], refuses=refuses,
         )
-        for key in (RESTRICTED_LIST, NO_SHORT_LIST)
-        for entry in _entries(platform, key)
-        if entry.casefold() not in known
+        for key, entry in unknown_entries(platform, view)
     )  # fmt: skip
-
-
-def _listed(platform: Platform, view: PanelView, asset_ids: StrArray, key: str) -> BoolArray:
-    names = {entry.casefold() for entry in _entries(platform, key)}
-    tickers = tickers_of(platform, view, asset_ids)
-    listed = [str(a).casefold() in names or t.casefold() in names for a, t in zip(asset_ids, tickers, strict=True)]
-    return np.array(listed, dtype=bool)
-
-
-def _entries(platform: Platform, key: str) -> list[str]:
-    """Return the lines of a list of the settings, sorted, without remarks; none where no file is named.
-
-    Raises
-    ------
-    InputRejected
-        SETTING_INVALID when the file cannot be read: a list that is gone must not look like an empty one.
-    """
-    file = getattr(platform.settings.fund.orders, key)
-    if not file:
-        return []
-    try:
-        lines = (platform.home.path / file).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"The setting 'fund.orders.{key}' names '{file[:80]}', which cannot be read."
-        raise InputRejected(Code.SETTING_INVALID, message) from error
-    return sorted({name for line in lines if (name := line.partition("#")[0].strip())})
 
 
 def _sheet(platform: Platform, view: PanelView, decision: Decision) -> OrderSheet:

@@ -132,7 +132,7 @@ class _Path:
     costs: TradingCosts
     fill: Fill
     next_row: int
-    pending: _Pending | None = None
+    pending: list[_Pending] = field(default_factory=list)
     members: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     loadings: Loadings | None = None
     lines: WalkLines | None = None
@@ -145,7 +145,8 @@ class _Path:
         """Carry the book through the sessions of ``stretch``, and fill what waits for one of them."""
         for at, row in enumerate(stretch.rows):
             self.next_row = row + 1
-            due = self.pending if self.pending is not None and self.pending.row <= row else None
+            waiting = [one for one in self.pending if one.row <= row]
+            due = waiting[-1] if waiting else None
             if due is None and not self.records:
                 continue  # nothing was ever asked for: the capital lies still
             first, second = stretch.overnight[at], stretch.intraday[at]
@@ -163,8 +164,7 @@ class _Path:
                 liquidity=None if due is None else due.liquidity,
                 fill=self.fill.value,
             )
-            if due is not None:
-                self.pending = None
+            self.pending = [one for one in self.pending if one.row > row]
             if self.lines is not None:
                 returns = session_of(first, second, delisting)
                 self.lines.add(WalkedSession(before, self.book, returns, record, self.fill, self.loadings, target, owned))
@@ -252,9 +252,16 @@ def _waited(evenings: Evenings, moments: list[Moment], minutes: int) -> list[Mom
 
     One at which a later session is known by then decides nothing, as a live fund would not any more.
     """
+    if minutes == 0:
+        return moments
     panel, found = evenings.desk.panel, []
     for moment in moments:
-        close = evenings.desk.home_calendar(moment.instant).close_at(to_date(panel.sessions[moment.row]))
+        session, calendar = to_date(panel.sessions[moment.row]), evenings.desk.home_calendar(moment.instant)
+        if not calendar.sessions_between(session, session):
+            # A session of other exchanges alone: the fund's own keeps a holiday, and its last close is longer ago.
+            found.append(moment)
+            continue
+        close = calendar.close_at(session)
         waited = replace(moment, instant=max(moment.instant, close + timedelta(minutes=minutes)))
         if panel.knowledge_at(waited.instant)[0] == moment.row + 1:
             found.append(waited)
@@ -293,7 +300,7 @@ def _decide(
         if path.lines is None
         else _owned(evenings, source, moment, market, problem, solution, inside, ic, mandate.sessions_per_rebalance)
     )
-    path.pending = _Pending(row, target, evening.liquidity, owned)
+    path.pending.append(_Pending(row, target, evening.liquidity, owned))
     path.members = evening.members
     path.loadings = Loadings(market.model.factor_names, market.model.factor_kinds, market.positions, market.model.B)
     when = to_date(desk.panel.sessions[moment.row]), fill

@@ -4,7 +4,8 @@ It keeps records of its own (``paper_orders``, and an account in ``fund_state``)
 its account session by session from its own fills, as a broker elsewhere would. An order is good for one open: what is not
 filled then lapses.
 
-1. ``place`` writes what is not known yet. Orders are over weights, or over whole shares where the settings say so.
+1. ``place`` writes what is not known yet. Orders are over weights, or over whole shares where the settings say so. Of a name on
+   the operator's no-short list then, nothing is sold that is not there.
 2. ``fills`` makes the fills of a session by :func:`portfolio.paperfills.fill_orders`, then carries the account through it.
 3. The account opens as the fund's book on the first session that it is asked for.
 """
@@ -27,6 +28,7 @@ from service.orders import WHOLE
 from service.store import orders as rows
 from service.store.orders import PaperOrder
 from service.store.records import FillRecord, OrderRecord
+from service.tradelists import no_short_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +40,22 @@ class PaperBroker:
     def place(self, orders: Sequence[OrderRecord], fill_session: date) -> None:
         """Take orders for the open of ``fill_session``; those whose id is known already change nothing."""
         whole = self.platform.settings.fund.orders.shares == WHOLE
+        view = self.platform.desk.view(self.platform.clock.now())
+        forbidden = no_short_names(self.platform, view, np.array([o.asset_id for o in orders], dtype=np.str_))
         placed = [
             PaperOrder(
                 o.client_order_id,
                 fill_session,
-                {"asset_id": o.asset_id, "weight": o.weight, "shares": o.shares if whole else None, "whole": whole},
+                {
+                    "asset_id": o.asset_id,
+                    "weight": o.weight,
+                    "shares": o.shares if whole else None,
+                    "whole": whole,
+                    "no_short": bool(no_short),
+                },
                 "sent",
             )
-            for o in orders
+            for o, no_short in zip(orders, forbidden, strict=True)
         ]
         with self.platform.store.write() as connection:
             rows.add_paper_orders(connection, placed)
@@ -95,9 +105,11 @@ class PaperBroker:
     def _fill(self, account: BookState, market: SessionMarket, placed: Sequence[PaperOrder]) -> OpenFills:
         n = len(market.asset_ids)
         ordered, weights, shares = np.zeros(n, dtype=bool), np.zeros(n), np.full(n, np.nan)
+        no_short = np.zeros(n, dtype=bool)
         for order in placed:
             place = _place_of(market, order)
             ordered[place], weights[place] = True, order.instruction["weight"]
+            no_short[place] = order.instruction.get("no_short", False)
             if order.instruction["shares"] is not None:
                 shares[place] = order.instruction["shares"]
         return fill_orders(
@@ -108,6 +120,7 @@ class PaperBroker:
             weights,
             shares if any(order.instruction["whole"] for order in placed) else None,
             self.platform.settings.fund.orders.paper_adv_share_max,
+            no_short,
         )
 
 

@@ -34,16 +34,17 @@ from portfolio.ladder import Solution, solve
 from portfolio.lifecycle import ENDED, RebalanceState
 from portfolio.riskmodel import RiskModel
 from portfolio.sizing import OrderSizes, rounding_error, size_orders
-from service.book import read_book, read_shares, refuse_ruin, weights_of
+from service.book import ShareCount, counted_now, read_book, read_shares, refuse_ruin, weights_of
 from service.broker import PaperBroker
 from service.context import Platform
 from service.decide import decision_market, decision_problem
-from service.decisions import Decision, load_fund_mandate, put_decision, read_decision
+from service.decisions import Decision, load_fund_mandate, put_decision, read_decision, refuse_other_capital
 from service.orders import WHOLE, last_prices, refuse_total_return
 from service.ownership import ScoreParts, owned_weights, put_owners, score_parts
-from service.pretrade import no_short_names, pretrade_findings, restricted_names
+from service.pretrade import pretrade_findings
 from service.store import audit, fund, rounds
 from service.store.records import RebalanceRecord, RoundRecord
+from service.tradelists import no_short_names, restricted_names
 from service.workflows.blend import fund_view, record_of_scores
 
 __all__ = ["Decision", "load_fund_mandate", "read_decision", "rebalance"]
@@ -112,12 +113,12 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
     return _commit(platform, result, findings)
 
 
-def _revalued(platform: Platform, view: PanelView, book: BookState, shares: Mapping[str, float]) -> BookState:
-    """Return a book in shares at the prices known now, which may have been corrected since it was settled."""
+def _revalued(platform: Platform, view: PanelView, book: BookState, shares: Mapping[str, ShareCount]) -> BookState:
+    """Return a book in shares at the prices known now: they, or splits, may have come or changed since its settlement."""
     if not shares:
         return book
-    prices = last_prices(view, platform.desk.positions_of(book.asset_ids))
-    worth = np.array([shares.get(str(asset), np.nan) for asset in book.asset_ids]) * prices
+    positions = platform.desk.positions_of(book.asset_ids)
+    worth = counted_now(shares, book.asset_ids, view.shares_grown(-1)[positions]) * last_prices(view, positions)
     return replace(book, positions=np.where(np.isfinite(worth), worth, book.positions))
 
 
@@ -144,6 +145,7 @@ def _decide(
     split: ScoreParts,
 ) -> _Decided:
     mandate = load_fund_mandate(platform)
+    refuse_other_capital(platform, mandate)
     if mandate.decision_minutes_after_close > 0:
         _wait_for_decision(platform, view, mandate.decision_minutes_after_close)
     market = decision_market(platform.desk, view, positions)

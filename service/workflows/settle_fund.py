@@ -30,7 +30,7 @@ from portfolio.paperfills import OpenMarket
 from portfolio.simulate import DayRecord, step
 from portfolio.wholeshares import ShareSession, share_session, shares_of
 from service.attribution import BookedSession, SessionLines
-from service.book import put_book, read_book, read_shares
+from service.book import ShareCount, counted_now, put_book, read_book, read_shares
 from service.broker import Broker, PaperBroker, SessionMarket
 from service.context import Platform
 from service.decisions import Decision, load_fund_mandate, read_decision
@@ -114,7 +114,7 @@ class _Carry:
     """Carries a book over the panel's sessions and remembers the exposures of the latest decision.
 
     ``shares`` by asset id, of a book in whole shares; None for one in money. An asset that is held and not among them, because
-    the book was one in money before, holds what its position is worth.
+    the book was one in money before, holds what its position is worth: whole shares of it, and the rest in cash.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class _Carry:
         decisions: list[RebalanceRecord],
         broker: Broker,
         lines: SessionLines,
-        shares: dict[str, float] | None = None,
+        shares: dict[str, ShareCount] | None = None,
     ) -> None:
         self.platform, self.connection, self.view = platform, connection, view
         self.broker, self.lines, self.costs = broker, lines, costs_of(mandate)
@@ -205,10 +205,10 @@ class _Carry:
             split=self._split(row, positions, decided_on),
         )
 
-    def _share_session(self, row: int, before: BookState, positions: IntArray, known: Mapping[str, float]) -> ShareSession:
+    def _share_session(self, row: int, before: BookState, positions: IntArray, known: Mapping[str, ShareCount]) -> ShareSession:
         prices = self.view.share_prices(row - 1)[positions]
-        worth = shares_of(before.positions, prices, np.zeros(len(positions)))
-        shares = np.array([known.get(str(asset), n) for asset, n in zip(before.asset_ids, worth, strict=True)])
+        shares = counted_now(known, before.asset_ids, self.view.shares_grown(row - 1)[positions])
+        shares = np.where(np.isnan(shares), shares_of(before.positions, prices, np.zeros(len(positions))), shares)
         splits = self.view.splits
         return share_session(
             before.positions,
@@ -224,10 +224,13 @@ class _Carry:
         """Count the shares at the close of the session, of a book in shares."""
         if self.shares is None:
             return
-        prices = self.view.share_prices(row)[self.platform.desk.positions_of(after.asset_ids)]
-        before = np.array([self.shares.get(str(asset), 0.0) for asset in after.asset_ids])
-        counted = shares_of(after.positions, prices, before)
-        self.shares = {str(asset): float(n) for asset, n in zip(after.asset_ids, counted, strict=True) if n}
+        positions = self.platform.desk.positions_of(after.asset_ids)
+        grown = self.view.shares_grown(row)[positions]
+        before = np.nan_to_num(counted_now(self.shares, after.asset_ids, grown))
+        counted = shares_of(after.positions, self.view.share_prices(row)[positions], before)
+        self.shares = {
+            str(asset): ShareCount(float(n), float(g)) for asset, n, g in zip(after.asset_ids, counted, grown, strict=True) if n
+        }
 
     def _open_prices(self, row: int, positions: IntArray) -> FloatArray:
         """Return opens in the currency of the fund: the close's value, less the move since the open. NaN without a trade."""
@@ -245,7 +248,8 @@ class _Carry:
         return grown
 
     def _delisting(self, row: int, positions: IntArray) -> FloatArray:
-        gone = self.view.delisting_index[positions] == row
+        # One that is learnt after its own session closes what is held of it in the next.
+        gone = (self.view.delisting_index[positions] >= 0) & (self.view.delisting_index[positions] <= row)
         return np.where(gone, self.view.delisting_return[positions], np.nan)
 
     def _exposures(self, book: BookState, day: DayRecord, row: int) -> dict[str, float]:

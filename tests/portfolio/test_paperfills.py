@@ -105,3 +105,18 @@ def test_an_account_without_equity_fills_nothing() -> None:
     market = a_market(np.random.default_rng(0), 5)
     account = BookState(np.arange(5).astype(str), np.full(5, -1e5), 1e5)
     assert not fill_orders(account, market, COSTS, np.ones(5, dtype=bool), np.ones(5)).filled.any()
+
+
+def test_of_a_name_that_must_not_be_sold_short_nothing_is_sold_that_is_not_there() -> None:
+    """A kept short whose price fell by a tenth would be sold to reach its weight; a long is sold down to nothing."""
+    account = BookState(np.array(["kept", "bought", "long", "free"]), np.array([-100.0, -100.0, 100.0, -100.0]), 1_100.0)
+    still = np.zeros(4)
+    market = OpenMarket(
+        overnight=np.array([-0.1, -0.1, 0.0, -0.1]), intraday=still, halted=still > 0, delisting=np.full(4, np.nan),
+        liquidity=Liquidity(np.full(4, 1e9), np.full(4, 0.02)), prices=np.full(4, 10.0), split=np.ones(4),
+    )  # fmt: skip
+    equity = 1_100.0 - 90.0 * 3 + 100.0
+    weights = np.array([-100.0, -50.0, -30.0, -100.0]) / equity
+    fills = fill_orders(account, market, TradingCosts(), np.ones(4, dtype=bool), weights, no_short=np.arange(4) < 3)
+    assert fills.values == pytest.approx([0.0, 40.0, -100.0, -10.0])
+    assert fills.weights * equity == pytest.approx([-90.0, -50.0, 0.0, -100.0])

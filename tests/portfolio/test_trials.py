@@ -89,26 +89,59 @@ def test_over_the_same_sessions_it_is_the_variance_of_the_ratios():
     assert np.var(ratios, ddof=1) > 1 / 400
 
 
-def test_a_short_trial_is_one_try_more_and_takes_nothing_from_a_long_one():
-    """Five years, and a month of luck: the long path keeps its own ratio and sessions, and is one of two tries."""
+def beyond_by_hand(ratios: list[float], sessions: list[int]) -> float:
+    """The moment estimator of DerSimonian and Laird, in plain loops."""
+    total = sum(sessions)
+    mean = sum(t * r for t, r in zip(sessions, ratios, strict=True)) / total
+    q = sum(t * (r - mean) ** 2 for t, r in zip(sessions, ratios, strict=True))
+    return max(0.0, (q - (len(ratios) - 1)) / (total - sum(t * t for t in sessions) / total))
+
+
+@pytest.mark.parametrize("luck", [0.002, 0.01])
+def test_a_short_trial_is_one_try_more_and_counts_by_what_it_says(luck):
+    """Five years, and a month: the long path keeps its own ratio and sessions, and is one of two tries.
+
+    A month of a Sharpe ratio of three says nothing of how far tries lie apart; one of sixteen does."""
     print("seed 127")
     rng = np.random.default_rng(127)
     long = 0.0008 + 0.01 * rng.standard_normal(1250)
     short = np.full(1250, np.nan)
-    short[-21:] = 0.01 + 0.01 * rng.standard_normal(21)
+    short[-21:] = luck + 0.01 * rng.standard_normal(21)
     both = deflated_sharpes(np.vstack([long, short]))
     alone = deflated_sharpe(long, long[None, :])
     assert (both[0].sessions, both[1].sessions) == (1250, 21)
     assert (both[0].sharpe, both[0].error, both[0].clusters) == (alone.sharpe, alone.error, 2)
-    by_hand = [row.mean() / row.std(ddof=1) * math.sqrt(row.size) for row in (long, short[-21:])]
-    variance = max(np.var(by_hand, ddof=1), 1.0)
-    assert both[0].threshold == pytest.approx(best_of_luck(2, variance / 1250) * math.sqrt(252))
-    assert both[1].threshold == pytest.approx(best_of_luck(2, variance / 21) * math.sqrt(252))
-    # As long as both, it would have been the same try or another by what they share; apart, they are two.
+    ratios = [row.mean() / row.std(ddof=1) for row in (long, short[-21:])]
+    beyond = beyond_by_hand(ratios, [1250, 21])
+    assert (beyond > 0) == (luck == 0.01)
+    assert both[0].threshold == pytest.approx(best_of_luck(2, 1 / 1250 + beyond) * math.sqrt(252))
+    assert both[1].threshold == pytest.approx(best_of_luck(2, 1 / 21 + beyond) * math.sqrt(252))
+
+
+def test_what_tries_differ_by_counts_alike_for_long_and_short_paths():
+    """Two trials of 1,500 sessions with ratios of plus and minus 1.5, one of 60 with 3: luck would show 2.4 at most."""
+    print("seed 129")
+    rng = np.random.default_rng(129)
+    trials = np.full((3, 1500), np.nan)
+    for row, (length, yearly) in enumerate([(1500, 1.5), (1500, -1.5), (60, 3.0)]):
+        path = rng.standard_normal(length)
+        trials[row, :length] = 0.01 * ((path - path.mean()) / path.std(ddof=1) + yearly / math.sqrt(252))
+    found = deflated_sharpes(trials)
+    ratios = [yearly / math.sqrt(252) for yearly in (1.5, -1.5, 3.0)]
+    beyond = beyond_by_hand(ratios, [1500, 1500, 60])
+    for one, length in zip(found, (1500, 1500, 60), strict=True):
+        assert one.threshold == pytest.approx(best_of_luck(3, 1 / length + beyond) * math.sqrt(252))
+    assert found[2].threshold < 3.0
+
+
+def test_trials_apart_are_two_tries_and_on_the_same_sessions_one():
+    print("seed 130")
+    long = 0.0008 + 0.01 * np.random.default_rng(130).standard_normal(1250)
+    part = np.where(np.arange(1250) < 1229, np.nan, long)
     apart = np.full((2, 1250), np.nan)
     apart[0, :625], apart[1, 625:] = long[:625], long[:625]
     assert clusters(apart).tolist() == [0, 1]
-    assert clusters(np.vstack([long, np.where(np.isnan(short), np.nan, long)])).tolist() == [0, 0]
+    assert clusters(np.vstack([long, part])).tolist() == [0, 0]
 
 
 def test_correlations_on_shared_sessions_are_numpys():

@@ -1,6 +1,7 @@
 """Goal: the live fund obeys the times of its mandate, and a wrong file is told with its line. Method: mandate files of a folder
 of their own, and a desk that knows one Friday of the New York calendar."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
@@ -9,7 +10,8 @@ import pytest
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected
 from market.calendars import session_calendar
-from service.workflows.rebalance import _wait_for_decision, load_fund_mandate
+from service.decisions import load_fund_mandate, refuse_other_capital
+from service.workflows.rebalance import _wait_for_decision
 
 FRIDAY = date(2016, 1, 8)
 CLOSE = datetime(2016, 1, 8, 21, tzinfo=UTC)
@@ -40,8 +42,10 @@ def test_a_fill_at_the_close_is_refused_by_the_live_fund(tmp_path):
 
 def test_another_capital_than_the_funds_is_refused(tmp_path):
     """Twenty millions in the mandate and a hundred in the settings: impact and volume limits would be of another fund."""
+    platform = platform_with(tmp_path, 'name = "ours"\naum = 2e7\n')
     with pytest.raises(InputRejected, match=r"line 2: aum is 20,000,000, and the setting fund\.initial_capital is 100,000,000"):
-        load_fund_mandate(platform_with(tmp_path, 'name = "ours"\naum = 2e7\n'))
+        refuse_other_capital(platform, load_fund_mandate(platform))
+    refuse_other_capital(platform, replace(load_fund_mandate(platform), aum=1e8))
 
 
 @pytest.mark.parametrize(("late_minutes", "decides"), [(0, False), (89, False), (90, True), (600, True)])

@@ -141,8 +141,12 @@ def test_a_guard_that_was_taken_away_or_switched_off_is_missed(platform: Platfor
         else ("transfers_no_update", "transfers_no_update", RAISED)
     )
     others = (
-        ["UPDATE OR DELETE ON transfers FOR EACH ROW WHEN (false)", "UPDATE OR DELETE ON audit FOR EACH ROW"]
-        + ["UPDATE ON transfers FOR EACH ROW", "UPDATE OR DELETE ON transfers FOR EACH STATEMENT"]
+        [
+            "UPDATE OR DELETE ON transfers FOR EACH ROW WHEN (false)",
+            "UPDATE OR DELETE ON audit FOR EACH ROW",
+            "UPDATE ON transfers FOR EACH ROW",
+            "UPDATE OR DELETE ON transfers FOR EACH STATEMENT",
+        ]
         if postgres
         else ["UPDATE ON transfers WHEN 0", "UPDATE ON audit", "UPDATE OF at ON transfers"]
     )

@@ -29,11 +29,11 @@ SPLITS = [[1, 1, 1, 1], [1, 1, 1, 1], [2, 1, 1, 1], [1, 1, 1, 1]]
 EVERYTHING = np.arange(4)
 
 
-def test_prices_are_those_of_the_last_trade_and_idle_sessions_count_since_then() -> None:
+def test_prices_are_the_last_closes_and_idle_sessions_count_since_then() -> None:
     view = view_at(hand_panel(CLOSE, volume=VOLUME))
-    assert last_prices(view, EVERYTHING) == pytest.approx([5.7, 20.0, NAN, 42.0], nan_ok=True)
+    assert last_prices(view, EVERYTHING) == pytest.approx([5.7, 20.0, NAN, 43.0], nan_ok=True)
     assert idle_sessions(view, EVERYTHING).tolist() == [0, 3, 4, 1]
-    assert last_prices(view, np.array([3, 0])).tolist() == pytest.approx([42.0, 5.7])
+    assert last_prices(view, np.array([3, 0])).tolist() == pytest.approx([43.0, 5.7])
 
 
 def test_splits_since_a_session_are_those_of_later_sessions() -> None:

@@ -258,3 +258,39 @@ def test_the_book_stays_where_the_source_is_silent() -> None:
 def test_dates_without_a_decision_are_refused() -> None:
     with pytest.raises(InputRejected):
         walk(*room(), replace(spec_of(), first=date(2016, 4, 14), last=date(2016, 4, 15)))
+
+
+def test_a_decision_that_waits_longer_than_the_next_one_is_filled_all_the_same() -> None:
+    """Daily decisions that wait a night: each is traded at the open after the next, none is written over."""
+    evenings = Evenings(desk_on(eventful_panel()), 20, 2)
+    daily = HistorySource(evenings, read_history([history_csv(evenings.desk)]), FindingList())
+    changes = WIDE | {"decision_minutes_after_close": 18 * 60, "sessions_per_rebalance": 1}
+    found = walk(evenings, Daily(daily), BacktestSpec(named_mandate(small_settings(), changes=changes), last=date(2016, 2, 5)))
+    rows = [eventful_panel().index_of(d.fill_session) for d in found.decisions]
+    first = eventful_panel().index_of(date.fromisoformat(str(found.sessions[0])))
+    traded = [first + at for at in np.flatnonzero(found.result.turnover)]
+    assert len(rows) > 5
+    assert set(rows) & set(range(first, first + len(found.sessions))) == set(traded)
+
+
+@dataclass
+class Daily:
+    """Says on each of some days what a history said on its first date."""
+
+    source: HistorySource
+
+    def moments(self, sessions_between: int, first: date | None = None, last: date | None = None) -> list[Moment]:
+        start = self.source.moments(5, first, last)[0]
+        close = self.source.evenings.close_instant
+        return [Moment(start.row + at, close(start.row + at), start.place) for at in range(0, 20, sessions_between)]
+
+    def opinion(self, moment: Moment) -> Opinion | None:
+        said = self.source.opinion(self.source.moments(5)[0])
+        assert said is not None
+        return Opinion(said.positions, said.score * (-1) ** moment.row)
+
+    def record(self, moment: Moment) -> list[float]:
+        return [0.05] * 30
+
+    def parts(self, moment: Moment, asset_ids: StrArray) -> None:
+        return None
