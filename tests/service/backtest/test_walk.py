@@ -2,8 +2,9 @@
 loops over the whole panel, the first book is made again from its parts, and sources are made up where their words matter."""
 
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from crowdalpha.errors import InputRejected
 from market.arrays import StrArray
-from market.calendars import to_instant
+from market.calendars import session_calendar, to_instant
 from market.ranks import tie_kept_rank
 from market.synthetic import SyntheticSpec, generate_market
 from portfolio.book import BookState, Liquidity, TradingCosts, costs_of
@@ -20,7 +21,7 @@ from portfolio.simulate import BacktestResult, backtest
 from service.backtest.evenings import Evenings, Stretch
 from service.backtest.sources import HistorySource, Moment, Opinion, spaced
 from service.backtest.spec import BacktestSpec, Fill, named_mandate
-from service.backtest.walk import Walk, _Path, walk
+from service.backtest.walk import Walk, _Path, _waited, walk
 from service.decide import decision_market, decision_problem
 from signals.findings import FindingList
 from signals.history import read_history
@@ -294,3 +295,18 @@ class Daily:
 
     def parts(self, moment: Moment, asset_ids: StrArray) -> None:
         return None
+
+
+def test_a_session_of_other_exchanges_alone_needs_no_wait() -> None:
+    """New York keeps Martin Luther King's day, and London trades: a wait from a close that there is not moves nothing."""
+    panel = SimpleNamespace(
+        sessions=np.array(["2016-01-15", "2016-01-18"], dtype="datetime64[D]"), knowledge_at=lambda _: (2, 0, 0, 0)
+    )
+    desk = SimpleNamespace(panel=panel, home_calendar=lambda _: session_calendar("XNYS", date(2016, 1, 4), date(2016, 1, 29)))
+    moment = Moment(1, datetime(2016, 1, 18, 18, tzinfo=UTC), 0)
+    evenings: Any = SimpleNamespace(desk=desk)
+    for minutes in (0, 120):
+        assert _waited(evenings, [moment], minutes) == [moment]
+    panel.knowledge_at = lambda _: (1, 0, 0, 0)
+    friday = Moment(0, datetime(2016, 1, 15, 21, 30, tzinfo=UTC), 0)
+    assert _waited(evenings, [friday], 120)[0].instant == datetime(2016, 1, 15, 23, tzinfo=UTC)
