@@ -23,9 +23,10 @@ from crowdalpha.errors import CrowdalphaError
 from crowdalpha.merkle import merkle_path, merkle_root, verify_path
 from crowdalpha.terms import PPB, RoundTerms
 from service.bundles.archive import Bundle, differs, unreadable
-from service.bundles.contents import LEDGER, RESOLUTION, ROUND, SCORES, SUBMISSIONS, TRANSFERS
-from staking import BURNED, GENESIS_HASH, TREASURY, LedgerEntry, Resolution, StakeLine, Transfer, resolve, seal, void
-from staking.accounts import provider_account, reserve_account, stake_account
+from service.bundles.booked import check_transfers, records_of
+from service.bundles.contents import RESOLUTION, ROUND, SCORES, SUBMISSIONS
+from service.bundles.forms import atoms_of, list_of, mapping_of
+from staking import Resolution, StakeLine, resolve, void
 
 VOID = "void"
 ROUND_FIELDS = (
@@ -84,7 +85,7 @@ def check_payments(bundle: Bundle) -> Settled:
             raise differs(f"model {line.model_id} was settled, but no file of it counted")
         if resolution.outcome != VOID:
             _check_inputs(line.model_id, dict(line.scores_ppb), line.retention_ppb, scores)
-    _check_transfers(_records(bundle), resolution)
+    check_transfers(records_of(bundle), resolution)
     return Settled(told, terms, leaves, submissions, scores, resolution)
 
 
@@ -97,7 +98,7 @@ def path_of(settled: Settled, model_id: str) -> list[tuple[str, str]]:
 
 
 def _round(bundle: Bundle) -> tuple[Mapping[str, Any], RoundTerms]:
-    told = _mapping(bundle.plain(ROUND), ROUND, ROUND_FIELDS, exact=True)
+    told = mapping_of(bundle.plain(ROUND), ROUND, ROUND_FIELDS, exact=True)
     if not all(type(told[name]) is str and _INSTANT.fullmatch(told[name]) for name in ("opens_at", "closes_at")):
         raise unreadable("its round has no instants of opening and closing")
     _check_days(told)
@@ -134,7 +135,7 @@ def _check_days(told: Mapping[str, Any]) -> None:
 
 def _submissions(bundle: Bundle, told: Mapping[str, Any]) -> tuple[tuple[Mapping[str, Any], ...], tuple[bytes, ...]]:
     names = ("model_id", "sha256", "received_at")
-    found = tuple(_mapping(item, SUBMISSIONS, names, exact=True) for item in _list(bundle.plain(SUBMISSIONS), SUBMISSIONS))
+    found = tuple(mapping_of(item, SUBMISSIONS, names, exact=True) for item in list_of(bundle.plain(SUBMISSIONS), SUBMISSIONS))
     if any(type(value) is not str for item in found for value in item.values()):
         raise unreadable("a submission is told by texts")
     ids = [item["model_id"] for item in found]
@@ -159,7 +160,7 @@ def _score_table(
     bundle: Bundle, told: Mapping[str, Any], terms: RoundTerms, models: Sequence[str]
 ) -> dict[str, Mapping[str, Any]]:
     names = ("model_id", "scores_ppb", "retention_ppb")
-    rows = [_mapping(item, SCORES, names, exact=True) for item in _list(bundle.plain(SCORES), SCORES)]
+    rows = [mapping_of(item, SCORES, names, exact=True) for item in list_of(bundle.plain(SCORES), SCORES)]
     ids = [row["model_id"] for row in rows]
     if any(type(model) is not str for model in ids) or ids != sorted(set(ids)):
         raise differs("its scores are not one row a model, by model id")
@@ -180,10 +181,10 @@ def _score_table(
 
 def _recomputed(bundle: Bundle, told: Mapping[str, Any], terms: RoundTerms) -> Resolution:
     """Settle the round again from the inputs of its own lines, and compare what is booked, line by line."""
-    published = _mapping(bundle.plain(RESOLUTION), RESOLUTION, ("round", "outcome", "terms", "lines"))
+    published = mapping_of(bundle.plain(RESOLUTION), RESOLUTION, ("round", "outcome", "terms", "lines"))
     if (published["round"], published["outcome"]) != (told["round"], told["outcome"]):
         raise differs(f"the resolution is of {published['round']}, {published['outcome']}")
-    lines = _list(published["lines"], RESOLUTION)
+    lines = list_of(published["lines"], RESOLUTION)
     try:
         inputs = [stake_line(line) for line in lines]
         wallets = {line["model_id"]: line["wallet_of"] for line in lines if "wallet_of" in line}
@@ -212,18 +213,12 @@ def stake_line(plain: Mapping[str, Any]) -> StakeLine:
     """Return the inputs of one line of a resolution, as :meth:`staking.resolution.ResolutionLine.as_plain` wrote it."""
     return StakeLine(
         plain["model_id"],
-        _atoms(plain["at_risk_atoms"]),
-        _atoms(plain["reserved_atoms"]),
+        atoms_of(plain["at_risk_atoms"]),
+        atoms_of(plain["reserved_atoms"]),
         dict(plain["scores_ppb"]),
         plain["retention_ppb"],
         dict(plain.get("chosen_ppb", {})),
     )
-
-
-def _atoms(text: str) -> int:
-    if type(text) is not str or str(int(text)) != text:
-        raise ValueError("atoms are decimal text")
-    return int(text)
 
 
 def _check_inputs(model_id: str, paid_on: Mapping[str, int], retention: int, scores: Mapping[str, Mapping[str, Any]]) -> None:
@@ -232,84 +227,3 @@ def _check_inputs(model_id: str, paid_on: Mapping[str, int], retention: int, sco
         raise differs(f"model {model_id} was paid on other scores than were published")
     if row["retention_ppb"] != retention:
         raise differs(f"model {model_id} was paid with a retention of {retention} ppb; {row['retention_ppb']} was published")
-
-
-def _records(bundle: Bundle) -> dict[str, Transfer]:
-    found: dict[str, Transfer] = {}
-    before, link = 0, GENESIS_HASH
-    for item in _list(bundle.plain(LEDGER), LEDGER):
-        row = _mapping(item, LEDGER, ("sequence", "previous_hash", "hash", "transfer"), exact=True)
-        try:
-            plain = row["transfer"]
-            if type(row["sequence"]) is not int or type(row["previous_hash"]) is not str:
-                raise TypeError("a record has a number and the hash before it")
-            entries = tuple(LedgerEntry(account, _atoms(amount)) for account, amount in plain["entries"])
-            transfer = Transfer(plain["id"], plain["kind"], plain["at"], entries, plain["reference"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise unreadable("a transfer has another form than it should") from error
-        except CrowdalphaError as error:
-            raise differs(error.message) from error
-        if transfer.as_plain() != plain or seal(row["previous_hash"], row["sequence"], transfer) != row["hash"]:
-            raise differs(f"the seal of transfer {transfer.id} does not fit its bytes")
-        if transfer.id in found or row["sequence"] <= before:
-            raise differs(f"transfer {transfer.id} stands twice, or out of its order")
-        if row["sequence"] == before + 1 and row["previous_hash"] != link:
-            raise differs(f"transfer {transfer.id} does not follow the one before it in the chain")
-        before, link = row["sequence"], row["hash"]
-        found[transfer.id] = transfer
-    return found
-
-
-def _check_transfers(booked: Mapping[str, Transfer], resolution: Resolution) -> None:
-    """Compare what the sealed transfers move with what the lines say."""
-    own = [f"{resolution.round_id}:{name}" for name in TRANSFERS]
-    strange = sorted(set(booked) - set(own))
-    if strange:
-        raise differs(f"transfer {strange[0]} is not of this round")
-    if list(booked) != [name for name in own if name in booked]:
-        raise differs("its transfers were booked in another order than a round's are")
-    moved = {name: _moved(booked.get(id_)) for name, id_ in zip(TRANSFERS, own, strict=True)}
-    for line in resolution.lines:
-        held = reserve_account(resolution.round_id, line.model_id)
-        for name, atoms in (
-            ("reserve", line.reserved_atoms), ("burn", -line.burned_atoms), ("release", -line.released_atoms),
-        ):  # fmt: skip
-            found = moved[name].pop(held, 0)
-            if found != atoms:
-                raise differs(f"model {line.model_id}: the ledger has {found} atoms in {name}, the resolution {atoms}")
-        taken = moved["reserve"].pop(stake_account(line.model_id), 0)
-        if taken != -line.reserved_atoms:
-            raise differs(f"model {line.model_id}: {-taken} atoms left its stake for the reserve, not {line.reserved_atoms}")
-    burned, paid = moved["burn"].pop(BURNED, 0), moved["payout"].pop(TREASURY, 0)
-    if burned != resolution.total_burn_atoms or -paid != resolution.total_payout_atoms:
-        raise differs(f"the ledger burned {burned} and paid {-paid} atoms, the resolution other amounts")
-    _check_takers(moved, resolution)
-
-
-def _check_takers(moved: Mapping[str, dict[str, int]], resolution: Resolution) -> None:
-    released = {stake_account(x.model_id): x.released_atoms for x in resolution.lines if x.released_atoms}
-    paid: dict[str, int] = {}
-    for line in resolution.lines:
-        if line.paid_atoms:
-            taker = provider_account(line.wallet_of) if line.wallet_of else stake_account(line.model_id)
-            paid[taker] = paid.get(taker, 0) + line.paid_atoms
-    for name, expected in (("reserve", {}), ("burn", {}), ("release", released), ("payout", paid)):
-        if moved[name] != expected:
-            account = min(set(moved[name].items()) ^ set(expected.items()))[0]
-            raise differs(f"the {name} moved other amounts on {account} than the resolution says")
-
-
-def _moved(transfer: Transfer | None) -> dict[str, int]:
-    return {} if transfer is None else {entry.account: entry.amount_atoms for entry in transfer.entries}
-
-
-def _mapping(value: Any, name: str, needs: Sequence[str], *, exact: bool = False) -> Mapping[str, Any]:
-    if not isinstance(value, dict) or any(need not in value for need in needs) or (exact and len(value) != len(needs)):
-        raise unreadable(f"its file {name} has other fields than it should")
-    return value
-
-
-def _list(value: Any, name: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise unreadable(f"its file {name} is no list where it should be one")
-    return value
