@@ -50,7 +50,7 @@ def test_every_session_left_a_head_that_the_ledger_bears_out(season: tuple[Home,
     assert set(days) <= {head.date for head in heads}
     assert [head.sequence for head in heads] == sorted(head.sequence for head in heads)
     assert heads[0].sequence < heads[-1].sequence
-    assert misfits(heads, hashes, (home.keys / "receipt.pub").read_text().strip()) == []
+    assert misfits(heads, hashes, (home.keys / "receipt.pub").read_text().strip(), ()) == []
 
 
 def test_pending_rounds_hold_exactly_what_they_reserved(store: Store) -> None:
