@@ -88,6 +88,11 @@ def test_a_round_counts_the_latest_accepted_file_on_time(stage):
         assert [s.sha256[:2] for s in submissions.submissions_of_model(connection, alpha.id, limit=2)] == ["a4", "a3"]
 
 
+def close(connection, *keys):
+    for key in keys:
+        rounds.advance_round(connection, key, (RoundState.OPEN,), RoundState.CLOSED, submissions_root="ab" * 32)
+
+
 def test_the_previous_selection_skips_rounds_without_one(stage):
     store, alpha, beta, (first, second, third) = stage
     with store.write() as connection:
@@ -101,6 +106,9 @@ def test_the_previous_selection_skips_rounds_without_one(stage):
         add(classic.key, alpha, "a5")
         add(third, alpha, "a6")
         add(second, beta, "b1")
+        # A round that never closed, or not yet, counted nothing.
+        assert submissions.previous_selected(connection, alpha.id, third) is None
+        close(connection, first, second)
         assert submissions.previous_selected(connection, alpha.id, third) == want
         assert submissions.previous_selected(connection, alpha.id, second) == want
         assert submissions.previous_selected(connection, alpha.id, first) is None
@@ -117,6 +125,7 @@ def test_earlier_selections_come_latest_first_and_no_more_than_asked(stage):
         kept = {key.number: add(key, alpha, f"c{key.number}") for key in (keys[1], keys[2], keys[0])}
         add(keys[2], beta, "b3")
         add(fourth.key, alpha, "c4")
+        close(connection, *keys)
         earlier = lambda count: submissions.earlier_selected(connection, alpha.id, fourth.key, count)  # noqa: E731
         assert earlier(2) == [kept[3], kept[2]]
         assert earlier(9) == [kept[3], kept[2], kept[1]]
