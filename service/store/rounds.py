@@ -60,6 +60,13 @@ def list_rounds(
     return [_record(row) for row in connection.execute(statement)]
 
 
+def due_to_close(connection: Connection, now: datetime) -> RoundKey | None:
+    """Return an open round whose closing instant has come by ``now``, or None."""
+    due = (rounds.c.state == RoundState.OPEN.value) & (rounds.c.closes_at <= now)
+    row = connection.execute(select(rounds.c.tournament, rounds.c.number).where(due).limit(1)).first()
+    return None if row is None else RoundKey(Tournament(row.tournament), row.number)
+
+
 def advance_round(
     connection: Connection,
     key: RoundKey,

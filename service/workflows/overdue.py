@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict
-from crowdalpha.ids import RoundState
 from service.store import models, rounds, stakes
 
 
@@ -27,11 +26,9 @@ def refuse_while_closing(connection: Connection, now: datetime) -> None:
     Conflict
         ROUND_CLOSING, naming the round.
     """
-    for record in rounds.list_rounds(connection, None, (RoundState.OPEN,)):
-        if record.closes_at <= now:
-            raise Conflict(
-                Code.ROUND_CLOSING, f"Round {record.key} is due to be closed: stakes stand still until it is. Try again then."
-            )
+    due = rounds.due_to_close(connection, now)
+    if due is not None:
+        raise Conflict(Code.ROUND_CLOSING, f"Round {due} is due to be closed: stakes stand still until it is. Try again then.")
 
 
 def refuse_wallet_while_closing(connection: Connection, provider_id: str, now: datetime) -> None:

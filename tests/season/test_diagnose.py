@@ -390,7 +390,7 @@ def test_a_file_or_a_folder_that_is_not_there_is_named(call: Any, tmp_path: Path
     assert (code, "[request_invalid]" in err) == (2, True)
     path = momentum_csv(tmp_path / "m.csv", season_panel(), [season_panel().index_of(date(2020, 11, 6))])
     code, _, err = call(path, "--html", tmp_path / "nowhere" / "page.html")
-    assert (code, "[request_invalid]" in err) == (2, True)
+    assert (code, "[output_path]" in err) == (2, True)
 
 
 def test_a_home_without_prices_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
