@@ -15,8 +15,7 @@ Three kinds of names are not free:
 A name that must not be sold short is free but for that: a long may go to zero, a short that is held may only be bought back.
 """
 
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -80,17 +79,9 @@ def build_problem(
         frozen = frozen | ~(mandate.adv_participation_max * np.nan_to_num(adv_dollars) >= TRADE_MIN * equity)
     period = mandate.sessions_per_rebalance
     year_part = period / SESSIONS_PER_YEAR
-
-    def bounds(key_of: Callable[[str], float]) -> tuple[FloatArray, FloatArray]:
-        participation = key_of("adv_participation_max")
-        return _position_bounds(key_of("position_max"), participation, w0, equity, adv_dollars, frozen, leaving, no_short)
-
-    lower, upper = bounds(partial(getattr, mandate))
-    lower_hard = upper_hard = None
-    if any(key in mandate.hard for key in LIMIT_KEYS["position"]):
-        lower_hard, upper_hard = bounds(mandate.hard_figure)
-        # A drifted holding that more volume brings nearer to its cap has hard bounds beside the others: span both.
-        lower_hard, upper_hard = np.minimum(lower, lower_hard), np.maximum(upper, upper_hard)
+    names = _Names(w0, equity, adv_dollars, frozen, leaving, no_short)
+    lower, upper = names.bounds(mandate.position_max, mandate.adv_participation_max)
+    lower_hard, upper_hard = _hard_bounds(mandate, names, lower, upper)
     middle, width = _bands(mandate, risk_model.factor_kinds)
     return RebalanceProblem(
         alpha=np.where(leaving, 0.0, alpha) * (period / alpha_horizon_sessions) - mandate.cash_bps_per_year * BPS * year_part,
@@ -140,26 +131,40 @@ def _bands(mandate: Mandate, kinds: tuple[str, ...]) -> tuple[FloatArray, FloatA
     return middle, np.array([width[kind] for kind in kinds], dtype=np.float64)
 
 
-def _position_bounds(
-    cap: float,
-    participation: float,
-    w0: FloatArray,
-    equity: float,
-    adv_dollars: FloatArray | None,
-    frozen: BoolArray,
-    leaving: BoolArray,
-    no_short: BoolArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Return lower and upper bounds, (n,) each; never empty, also when the holding has drifted beyond its cap."""
-    kept = np.where(np.abs(w0) < REMNANT_MAX, 0.0, w0)
-    lower = np.where(leaving, np.clip(kept, -cap, 0.0), -cap)
-    upper = np.where(leaving, np.clip(kept, 0.0, cap), cap)
-    if adv_dollars is not None:
-        trade_max = np.where(frozen, 0.0, participation * np.nan_to_num(adv_dollars) / equity)
-        # Where the volume limit cannot bring a drifted holding inside its cap, the nearest reachable weight is the cap.
-        lower, upper = np.clip(lower, w0 - trade_max, w0 + trade_max), np.clip(upper, w0 - trade_max, w0 + trade_max)
-    lower = np.where(no_short, np.maximum(lower, np.minimum(w0, 0.0)), lower)
-    return np.where(frozen, w0, lower), np.where(frozen, w0, upper)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Names:
+    """What binds n names one by one, (n,) each: holdings, usual volume in money, and which are not free."""
+
+    w0: FloatArray
+    equity: float
+    adv_dollars: FloatArray | None
+    frozen: BoolArray
+    leaving: BoolArray
+    no_short: BoolArray
+
+    def bounds(self, cap: float, participation: float) -> tuple[FloatArray, FloatArray]:
+        """Return lower and upper bounds, (n,) each; never empty, also when the holding has drifted beyond its cap."""
+        w0 = self.w0
+        kept = np.where(np.abs(w0) < REMNANT_MAX, 0.0, w0)
+        lower = np.where(self.leaving, np.clip(kept, -cap, 0.0), -cap)
+        upper = np.where(self.leaving, np.clip(kept, 0.0, cap), cap)
+        if self.adv_dollars is not None:
+            trade_max = np.where(self.frozen, 0.0, participation * np.nan_to_num(self.adv_dollars) / self.equity)
+            # Where the volume limit cannot bring a drifted holding inside its cap, the nearest reachable weight is the cap.
+            lower, upper = np.clip(lower, w0 - trade_max, w0 + trade_max), np.clip(upper, w0 - trade_max, w0 + trade_max)
+        lower = np.where(self.no_short, np.maximum(lower, np.minimum(w0, 0.0)), lower)
+        return np.where(self.frozen, w0, lower), np.where(self.frozen, w0, upper)
+
+
+def _hard_bounds(
+    mandate: Mandate, names: _Names, lower: FloatArray, upper: FloatArray
+) -> tuple[FloatArray, FloatArray] | tuple[None, None]:
+    """Return the bounds up to which caps and the volume limit may give way; none where the mandate has no hard figure."""
+    if not any(key in mandate.hard for key in LIMIT_KEYS["position"]):
+        return None, None
+    low, high = names.bounds(mandate.hard_figure("position_max"), mandate.hard_figure("adv_participation_max"))
+    # A drifted holding that more volume brings nearer to its cap has hard bounds beside the others: span both.
+    return np.minimum(lower, low), np.maximum(upper, high)
 
 
 def _impact(

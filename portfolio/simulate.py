@@ -142,13 +142,7 @@ def step(
     tradable = np.isfinite(overnight) & np.isfinite(intraday) & ~gone
     if halted is not None:
         tradable &= ~halted
-    pnl = float(state.positions @ first)
-    positions = state.positions * (1.0 + first)
-    dividends = 0.0 if paid is None else float(state.positions @ np.where(gone, 0.0, paid))
-    pnl += dividends
-    closes = tuple(ForcedClose(int(i), float(positions[i])) for i in np.flatnonzero(gone & (state.positions != 0)))
-    cash = state.cash + float(positions[gone].sum()) + dividends
-    positions[gone] = 0.0
+    positions, cash, pnl, closes = _until_open(state, first, gone, paid)
     if fill == "close":
         pnl += float(positions @ second)
         positions = positions * (1.0 + second)
@@ -161,24 +155,41 @@ def step(
     if fill == "open":
         pnl += float(positions @ second)
         positions = positions * (1.0 + second)
-    short_value = float(np.minimum(positions, 0.0).sum())
+    return _at_close(BookState(state.asset_ids, positions, cash), costs, before, pnl, done, closes)
+
+
+def _until_open(
+    state: BookState, first: FloatArray, gone: BoolArray, paid: FloatArray | None
+) -> tuple[FloatArray, float, float, tuple[ForcedClose, ...]]:
+    """Return positions and cash at the open, what was earned by then, and the positions that a delisting closed."""
+    positions = state.positions * (1.0 + first)
+    dividends = 0.0 if paid is None else float(state.positions @ np.where(gone, 0.0, paid))
+    closes = tuple(ForcedClose(int(i), float(positions[i])) for i in np.flatnonzero(gone & (state.positions != 0)))
+    cash = state.cash + float(positions[gone].sum()) + dividends
+    positions[gone] = 0.0
+    return positions, cash, float(state.positions @ first) + dividends, closes
+
+
+def _at_close(
+    book: BookState, costs: TradingCosts, before: float, pnl: float, done: Fill, closes: tuple[ForcedClose, ...]
+) -> tuple[BookState, DayRecord]:
+    """Accrue borrow and interest at the close, and write the session down; ``before`` is the equity before trading."""
+    short_value = float(np.minimum(book.positions, 0.0).sum())
     borrow = -short_value * costs.borrow_per_year / SESSIONS_PER_YEAR
-    interest = cash * costs.cash_per_year / SESSIONS_PER_YEAR
-    cash += interest - borrow
-    after = BookState(state.asset_ids, positions, cash)
-    record = DayRecord(
+    interest = book.cash * costs.cash_per_year / SESSIONS_PER_YEAR
+    after = BookState(book.asset_ids, book.positions, book.cash + (interest - borrow))
+    return after, DayRecord(
         equity_open=before,
         equity=after.equity,
         gross_pnl=pnl,
         costs={"spread": done.spread, "impact": done.impact, "borrow": borrow, "interest": -interest},
         traded=done.traded,
-        long_value=float(np.maximum(positions, 0.0).sum()),
+        long_value=float(np.maximum(book.positions, 0.0).sum()),
         short_value=short_value,
         unfilled=done.unfilled,
         forced_closes=closes,
         bankrupt=before <= 0.0,
     )
-    return after, record
 
 
 def _check_fill(fill: str) -> None:

@@ -106,9 +106,8 @@ def size_orders(
     shares = np.rint(values / known)
     # Not past what is there: a part of a share that is sold without being there would be a short.
     owned = np.trunc(snapped(np.abs(held) * equity / known))
-    stays = (held != 0) & (wanted * held >= 0)
-    shares = np.where(stays & (np.sign(held) > 0), np.maximum(shares, -owned), shares)
-    shares = np.where(stays & (np.sign(held) < 0), np.minimum(shares, owned), shares)
+    shares = np.where((held > 0) & (wanted >= 0), np.maximum(shares, -owned), shares)
+    shares = np.where((held < 0) & (wanted <= 0), np.minimum(shares, owned), shares)
     return OrderSizes(wanted, held, equity, known, values, shares, traded, small)
 
 

@@ -11,7 +11,7 @@ on that history and not only those that one likes; nothing here knows where they
 3. the deflated ratio is Φ((s − that) / error of s), the error with skewness, kurtosis and autocorrelation.
 
 Trials need not span the same sessions: each has the ratio of its own, two are compared on those that both have, and a short
-one, whose ratio varies more by chance, does not make luck look larger for a long one.
+one, whose ratio varies more by chance, says less of how far tries lie apart.
 
 Limits: a trial that was made and not stored is not counted, and a history that everybody knows has been tried by everybody.
 

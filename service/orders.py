@@ -25,7 +25,7 @@ ORDER_ID_DIGITS = 24
 """Hexadecimal digits of an order's id: unique by 96 bits, and short enough for what brokers take."""
 
 PRICE_SESSIONS = 252
-"""A name without a trade in a year has no price that an order could be sized by."""
+"""A name without a close in a year has no price that an order could be sized by."""
 
 TOTAL_RETURN = "total_return"
 WHOLE = "whole"

@@ -59,9 +59,9 @@ def align(ids: Sequence[str], values: FloatArray, universe_ids: Sequence[str]) -
 
     Examples
     --------
-    >>> placed = align(["MSFT", "XXXX"], np.array([0.75, 0.5]), ["AAPL", "MSFT"])
+    >>> placed = align(["MSFT", "GONE"], np.array([0.75, 0.5]), ["AAPL", "MSFT"])
     >>> placed.values.tolist(), placed.unknown, placed.missing
-    ([nan, 0.75], ('XXXX',), ('AAPL',))
+    ([nan, 0.75], ('GONE',), ('AAPL',))
     """
     position_of = _positions(tuple(universe_ids))
     if len(position_of) != len(universe_ids) or len(ids) != len(values):

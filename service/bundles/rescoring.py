@@ -59,6 +59,20 @@ class Rescored:
     left_out: Mapping[str, str]
 
 
+@contextmanager
+def _fitting() -> Iterator[None]:
+    """Turn whatever a computation says of files that do not fit each other into the one error of a damaged bundle."""
+    try:
+        yield
+    except CrowdalphaError as error:
+        if error.code in {Code.BUNDLE_DIFFERS, Code.BUNDLE_UNREADABLE}:
+            raise
+        raise unreadable(f"its files do not fit each other: {error.message}") from error
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise unreadable("its files have other contents than they should") from error
+
+
+@_fitting()
 def rescore_own(bundle: Bundle, settled: Settled, model_id: str, data: bytes) -> Rescored:
     """Compute one model's scores again from its own file.
 
@@ -77,14 +91,9 @@ def rescore_own(bundle: Bundle, settled: Settled, model_id: str, data: bytes) ->
         raise differs(f"no file of model {model_id} counted in round {bundle.round}")
     if sha256_hex(data) != leaf["sha256"]:
         raise differs(f"the file that counted for model {model_id} has the hash {leaf['sha256']}, and this one another")
-    with _fitting():
-        return _rescored_own(bundle, settled, model_id, data)
-
-
-def _rescored_own(bundle: Bundle, settled: Settled, model_id: str, data: bytes) -> Rescored:
     if settled.resolution.outcome == VOID:
         return Rescored(0, (), dict.fromkeys(settled.terms.scoring.kinds, NOT_SCORED))
-    labels = [str(label) for label in bundle.plain("yardstick/labels.json")]
+    labels = list(bundle.plain("yardstick/labels.json"))
     values = _signal(bundle, settled, labels, data, "yardstick", model_id)
     left_out = _not_public(bundle, settled)
     kinds = tuple(kind for kind in settled.terms.scoring.kinds if kind not in left_out)
@@ -98,6 +107,7 @@ def _rescored_own(bundle: Bundle, settled: Settled, model_id: str, data: bytes) 
     return Rescored(1, kinds, left_out)
 
 
+@_fitting()
 def rescore_all(bundle: Bundle, settled: Settled) -> Rescored:
     """Compute everything again from the files: verdicts, meta-model, all scores.
 
@@ -106,13 +116,8 @@ def rescore_all(bundle: Bundle, settled: Settled) -> Rescored:
     InputRejected
         As :func:`rescore_own`.
     """
-    with _fitting():
-        return _rescored_all(bundle, settled)
-
-
-def _rescored_all(bundle: Bundle, settled: Settled) -> Rescored:
     universe = bundle.plain("frozen/universe.json")
-    labels = [str(label) for label in universe["labels"]]
+    labels = list(universe["labels"])
     models = [str(s["model_id"]) for s in settled.submissions]
     predictions = np.empty((len(models), len(labels)))
     for row, submission in enumerate(settled.submissions):
@@ -141,19 +146,6 @@ def _rescored_all(bundle: Bundle, settled: Settled) -> Rescored:
             raise differs(f"the files give another meta-model ({name}) than the one that was used")
     _compare(prepared, bundle.array("frozen/target.npy"), kinds, settled)
     return Rescored(len(models), kinds, left_out)
-
-
-@contextmanager
-def _fitting() -> Iterator[None]:
-    """Turn whatever a computation says of files that do not fit each other into the one error of a damaged bundle."""
-    try:
-        yield
-    except CrowdalphaError as error:
-        if error.code in {Code.BUNDLE_DIFFERS, Code.BUNDLE_UNREADABLE}:
-            raise
-        raise unreadable(f"its files do not fit each other: {error.message}") from error
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise unreadable("its files have other contents than they should") from error
 
 
 def _same(said: FloatArray, found: FloatArray | None) -> bool:

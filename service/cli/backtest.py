@@ -89,7 +89,7 @@ def run(
     """Walk one signal, or the home's meta-models, through the past.
 
     Each book is decided on the close of a date, with what was known then, and traded in the session after it. The result is
-    kept as a trial of the home; the deflated Sharpe ratio counts all trials on the same prices.
+    kept as a trial of the home; the deflated Sharpe ratio counts all trials of the home.
     """
     from service.backtest.capacity import kept_capacity
     from service.backtest.outcome import tearsheet

@@ -29,7 +29,7 @@ from service.metamodels import latest_public
 from service.store import submissions
 from service.store.records import ModelRecord, RoundRecord
 from service.workflows.gates import compares, gate_of, largest_moves
-from service.workflows.retentions import NEUTRAL_CHURN, counted_churns, former_churns, retained_ppb
+from service.workflows.retentions import NEUTRAL_CHURN, churn_without_file, former_churns, retained_ppb
 from service.workflows.submit import is_on_time, judge_for, model_of, round_taking
 from signals.churn import RoundSignal
 from signals.preview import FORMER_ROUNDS, crowd_correlation, exposed, moved, spread
@@ -153,10 +153,11 @@ def _tournament(named: Tournament | None, model: ModelRecord | None) -> Tourname
 
 def _figures(asked: _Question) -> dict[str, Any]:
     notes: dict[str, str] = {}
+    history = _history(asked, notes)
     return {
         "neutralization": _neutralization(asked),
-        "history": _history(asked, notes),
-        "retention": _retention(asked, notes),
+        "history": history,
+        "retention": _retention(asked, None if history is None else history["neutral_churn"], notes),
         "eligibility": _eligibility(asked, notes),
         "meta_model": _meta_model(asked, notes),
         "notes": notes,
@@ -213,18 +214,15 @@ def _round_signal(ranks: FloatArray, frame: RoundFrame) -> RoundSignal:
     return RoundSignal(frame.asset_ids.tolist(), ranks, frame.neutralizers, frame.weights_v)
 
 
-def _retention(asked: _Question, notes: dict[str, str]) -> dict[str, Any]:
+def _retention(asked: _Question, churn: float | None, notes: dict[str, str]) -> dict[str, Any]:
     payout = RoundTerms.from_dict(asked.record.terms).payout
     if payout.retention != NEUTRAL_CHURN:
         return {"rule": payout.retention, "retained": retained_ppb(None, payout) / PPB}
     if asked.unlinked or asked.model is None:
         notes["retention"] = UNLINKED if asked.unlinked else NO_CHURN
         return {"rule": payout.retention, "retained": None}
-    one = (asked.model.id,)
-    churn = counted_churns(asked.platform, asked.connection, asked.record.key, asked.frame, one, lambda _: asked.ranks).get(
-        one[0]
-    )
-    if "history" in notes:
+    if churn is None:
+        churn = churn_without_file(asked.platform, asked.connection, asked.record.key, asked.frame)
         notes["retention"] = NOBODY_HAS if churn is None else AS_CHANGED
     return {"rule": payout.retention, "retained": retained_ppb(churn, payout) / PPB}
 

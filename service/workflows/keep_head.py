@@ -42,10 +42,10 @@ def keep_head(platform: Platform, session: date) -> KeptHead:
     return read_head(head_path(platform.home.path, session))
 
 
-def kept_heads(platform: Platform) -> tuple[list[KeptHead], list[str]]:
-    """Return the kept heads by date, and a sentence for each file that is none."""
+def kept_heads(platform: Platform, last: int | None = None) -> tuple[list[KeptHead], list[str]]:
+    """Return the kept heads by date, or the last so many, and a sentence for each file that is none."""
     heads, problems = [], []
-    for path in head_paths(platform.home.path):
+    for path in head_paths(platform.home.path)[-last if last else None :]:
         try:
             heads.append(read_head(path))
         except InputRejected as error:
@@ -53,9 +53,12 @@ def kept_heads(platform: Platform) -> tuple[list[KeptHead], list[str]]:
     return heads, problems
 
 
-def head_problems(platform: Platform, connection: Connection) -> list[str]:
-    """List what does not fit between the ledger and the heads that were kept of it, or by the schedule were to be."""
-    heads, problems = kept_heads(platform)
+def head_problems(platform: Platform, connection: Connection, last: int | None = None) -> list[str]:
+    """List what does not fit between the ledger and the heads that were kept of it, or by the schedule were to be.
+
+    With ``last`` only so many heads are read, for who asks every few seconds; those that are gone are missed all the same.
+    """
+    heads, problems = kept_heads(platform, last)
     hashes = {0: GENESIS_HASH} | ledger.hashes_of(connection, [head.sequence for head in heads])
     kept = {str(one.payload["session"]) for one in occurrences.done(connection, HEADS_JOB)} | {head.previous for head in heads}
     gone = kept - {path.stem for path in head_paths(platform.home.path)} - {""}

@@ -52,30 +52,21 @@ def round_retentions(
         Gives a model's signal in the round, (n,) ranks as :class:`signals.submission.Signal` holds them.
     """
     churns: dict[str, float] = {}
+    without: float | None = None
     if payout.retention == NEUTRAL_CHURN:
-        churns = counted_churns(platform, connection, key, frame, model_ids, values_of)
-    return [RetentionRecord(key, m, churns.get(m), retained_ppb(churns.get(m), payout)) for m in model_ids]
+        churns = former_churns(platform, connection, key, frame, model_ids, values_of)
+        without = churn_without_file(platform, connection, key, frame)
+    counted = {m: churns.get(m, without) for m in model_ids}
+    return [RetentionRecord(key, m, churn, retained_ppb(churn, payout)) for m, churn in counted.items()]
 
 
-def counted_churns(
-    platform: Platform,
-    connection: Connection,
-    key: RoundKey,
-    frame: RoundFrame,
-    model_ids: Sequence[str],
-    values_of: ValuesOf,
-) -> dict[str, float]:
-    """Return the churn by which each model is paid; one is left out only where no model could have had a file to compare."""
-    found = former_churns(platform, connection, key, frame, model_ids, values_of)
-    if len(found) == len(model_ids):
-        return found
+def churn_without_file(platform: Platform, connection: Connection, key: RoundKey, frame: RoundFrame) -> float | None:
+    """Return what a model counts as in round ``key`` that has no file to compare; None where no model could have one."""
     number = submissions.last_counted(connection, key)
     if number is None:
-        return found
+        return None
     before = get_frame(connection, platform.blobs, RoundKey(key.tournament, number))
-    if not comparable(frame.asset_ids.tolist(), before.asset_ids.tolist()):
-        return found
-    return dict.fromkeys(model_ids, CHURN_WITHOUT_FILE) | found
+    return CHURN_WITHOUT_FILE if comparable(frame.asset_ids.tolist(), before.asset_ids.tolist()) else None
 
 
 def former_churns(

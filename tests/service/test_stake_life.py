@@ -187,15 +187,18 @@ def test_every_act_meets_every_state(store: Store, tmp_path: Path) -> None:
 def check(platform: Platform, state: str, act: str, expected: Outcome) -> None:
     with rolled_back(platform.store) as connection:
         here = inside(platform, connection)
-        model_id = reach(here, state)
-        before = standing(here, model_id)
-        try:
-            ACTS[act](here, model_id)
-            found: Outcome = standing(here, model_id)
-        except CrowdalphaError as error:
-            found = error.code
-            assert standing(here, model_id) == before, f"{act} was refused to {state} and yet changed something"
-        assert found == expected, f"{act} in {state}"
+        assert outcome(here, act, reach(here, state)) == expected, f"{act} in {state}"
+
+
+def outcome(platform: Platform, act: str, model_id: str) -> Outcome:
+    """Do the act and return what it led to; one that is refused must change nothing."""
+    before = standing(platform, model_id)
+    try:
+        ACTS[act](platform, model_id)
+        return standing(platform, model_id)
+    except CrowdalphaError as error:
+        assert standing(platform, model_id) == before, f"{act} was refused and yet changed something"
+        return error.code
 
 
 OF_THE_PROVIDER = tuple(act for act in ACTS if act not in {"close another", "burn", "pay", "void"})
@@ -213,13 +216,7 @@ def test_between_a_rounds_closing_instant_and_its_close_nothing_that_it_counts_c
                 here = inside(platform, connection)
                 model_id = reach(here, state)
                 rounds.add_round(connection, overdue)
-                before = standing(here, model_id)
-                try:
-                    ACTS[act](here, model_id)
-                    found: Outcome = standing(here, model_id)
-                except CrowdalphaError as error:
-                    found = error.code
-                    assert standing(here, model_id) == before
+                found = outcome(here, act, model_id)
             met += found is Code.ROUND_CLOSING
             if act in LIKE_BEFORE or isinstance(without, Code):
                 assert found in {without, Code.ROUND_CLOSING}, f"{act} in {state}"
