@@ -39,29 +39,22 @@ class Settled:
     rounds: tuple[RoundRecord, ...]
     lines: tuple[SettledLine, ...]
 
-    def since(self, instant: datetime | None) -> "Settled":
-        """Return the part that was resolved after ``instant``; all of it for None."""
-        if instant is None:
-            return self
-        return self._of([r for r in self.rounds if r.resolved_at is not None and r.resolved_at > instant])
-
-    def of_year(self, year: int) -> "Settled":
-        """Return the part whose rounds have their base session in the calendar year."""
-        return self._of([r for r in self.rounds if r.base_session.year == year])
+    def since(self, instant: datetime) -> "Settled":
+        """Return the part that was resolved after ``instant``."""
+        kept = _since(self.rounds, instant)
+        names = {str(r.key) for r in kept}
+        return Settled(tuple(kept), tuple(line for line in self.lines if line.round_id in names))
 
     @property
     def round_ids(self) -> list[str]:
         """The names of the rounds."""
         return [str(r.key) for r in self.rounds]
 
-    def _of(self, kept: list[RoundRecord]) -> "Settled":
-        names = {str(r.key) for r in kept}
-        return Settled(tuple(kept), tuple(line for line in self.lines if line.round_id in names))
 
-
-def settled(connection: Connection, tournament: Tournament, model_id: str | None = None) -> Settled:
-    """Return what the resolved rounds of a tournament published: of every model, or of one alone."""
-    found = rounds.list_rounds(connection, tournament, (RoundState.RESOLVED,))
+def settled(
+    connection: Connection, tournament: Tournament, found: Sequence[RoundRecord], model_id: str | None = None
+) -> Settled:
+    """Return what ``found``, resolved rounds of a tournament, published: of every model, or of one alone."""
     owner = {m.id: m.provider_id for m in models.list_models(connection, tournament)}
     if model_id is None:
         published = [s for r in found for s in scores.scores_of_round(connection, r.key)]
@@ -105,7 +98,8 @@ def standings(platform: Platform, tournament: Tournament, by: str = PAID) -> lis
         now = platform.clock.now(connection)
         known = models.list_models(connection, tournament)
         owners = {p.id: p.name for p in providers.list_providers(connection)}
-        lines = _lines(settled(connection, tournament), known, owners, now)
+        whole = settled(connection, tournament, _resolved(connection, tournament))
+        lines = _lines(whole, known, owners, now)
     lines.sort(key=lambda line: _order(line["returns"]["1y"] if by == RETURN else line["reputation"].get(by), line["model"]))
     return [{"rank": rank} | line for rank, line in enumerate(lines, 1)]
 
@@ -115,7 +109,7 @@ def model_line(platform: Platform, model_name: str) -> dict[str, Any]:
     with platform.store.read() as connection:
         model = model_named(connection, model_name)
         owners = {p.id: p.name for p in providers.list_providers(connection)}
-        own = settled(connection, model.tournament, model.id)
+        own = settled(connection, model.tournament, _resolved(connection, model.tournament), model.id)
         return _lines(own, [model], owners, platform.clock.now(connection))[0]
 
 
@@ -145,7 +139,8 @@ def provider_standings(platform: Platform, tournament: Tournament, by: str = PAI
     check_kind(by)
     with platform.store.read() as connection:
         now = platform.clock.now(connection)
-        year = settled(connection, tournament).since(now - timedelta(days=YEAR_DAYS))
+        of_year = _since(_resolved(connection, tournament), now - timedelta(days=YEAR_DAYS))
+        year = settled(connection, tournament, of_year)
         names = {p.id: p.name for p in providers.list_providers(connection)}
     found = provider_reputations(year.round_ids, year.lines, by)
     order = sorted(found, key=lambda p: (-found[p], names[p]))
@@ -160,7 +155,8 @@ def season_standings(platform: Platform, tournament: Tournament, year: int, by: 
     check_kind(by)
     with platform.store.read() as connection:
         now = platform.clock.now(connection)
-        part = settled(connection, tournament).of_year(year)
+        of_season = [r for r in _resolved(connection, tournament) if r.base_session.year == year]
+        part = settled(connection, tournament, of_season)
         pending = [r for r in rounds.list_rounds(connection, tournament) if r.base_session.year == year and r.state in _PENDING]
         names = {p.id: p.name for p in providers.list_providers(connection)}
     board = season(part.round_ids, part.lines, by)
@@ -184,6 +180,15 @@ def season_standings(platform: Platform, tournament: Tournament, year: int, by: 
 
 
 _PENDING = (RoundState.OPEN, RoundState.CLOSED, RoundState.SCORING)
+
+
+def _resolved(connection: Connection, tournament: Tournament) -> list[RoundRecord]:
+    return rounds.list_rounds(connection, tournament, (RoundState.RESOLVED,))
+
+
+def _since(resolved: Sequence[RoundRecord], instant: datetime) -> list[RoundRecord]:
+    """Return those that were resolved after ``instant``."""
+    return [r for r in resolved if r.resolved_at is not None and r.resolved_at > instant]
 
 
 def check_kind(kind: str) -> None:
