@@ -142,6 +142,7 @@ class Code(StrEnum):
     REBALANCE_STATE = "rebalance_state", "The rebalance's state does not allow this step."
     REBALANCE_EXPIRED = "rebalance_expired", "The open that the rebalance was decided for has passed."
     REBALANCE_BLOCKED = "rebalance_blocked", "A pre-trade check found something that keeps the rebalance from being sent."
+    BOOK_BEHIND = "book_behind", "Sessions are known that the fund's book was not carried through: settle it first."
     APPROVAL_LIMIT = "approval_limit", "The rebalance lies outside the limits of automatic approval: an operator must decide."
     FUND_RUINED = (
         "fund_ruined",

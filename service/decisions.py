@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import InputRejected
+from crowdalpha.errors import Finding, InputRejected
 from market.arrays import FloatArray, StrArray
 from portfolio.mandate import Mandate, mandate_from_mapping
 from portfolio.sizing import OrderSizes
@@ -39,6 +39,10 @@ class Decision:
         The stored row; None for a dry run.
     sizes : OrderSizes or None
         The orders, in the order of ``asset_ids``; None for a decision of a version that made none.
+    findings : tuple of Finding
+        What the pre-trade checks said of a decision that was made now; those of a stored one stand in its row.
+    standing : bool
+        True where it had been decided before and stands: nothing was proposed now.
     """
 
     as_of: date
@@ -48,6 +52,8 @@ class Decision:
     evidence: dict[str, Any]
     record: RebalanceRecord | None = None
     sizes: OrderSizes | None = None
+    findings: tuple[Finding, ...] = ()
+    standing: bool = False
 
 
 def load_fund_mandate(platform: Platform) -> Mandate:

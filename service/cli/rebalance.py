@@ -2,11 +2,14 @@
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.cli.options import HOME, HomeOption, JsonOption, parse_date
+
+if TYPE_CHECKING:
+    from service.decisions import Decision
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,11 +26,14 @@ def rebalance(
     home: HomeOption = HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Propose the fund's book; `fund approve` and `fund send` make it trade."""
+    """Propose the fund's book; `fund approve` and `fund send` make it trade.
+
+    The book is settled first. A proposal that stands for the session is shown again; `fund reject` makes room for another.
+    """
     session = parse_date(as_of, "--as-of")
 
     from service.cli.plain import echo_json
-    from service.cli.render import print_book, waiting
+    from service.cli.render import print_book, print_rows, waiting
     from service.context import open_platform
     from service.orders import write_orders
     from service.outputs import refuse_output
@@ -38,8 +44,21 @@ def rebalance(
         decision = decide(platform, session, dry_run=dry_run)
         if orders is not None:
             write_orders(platform, decision, orders)
+    found = [f.as_dict() for f in decision.findings]
+    if decision.standing and decision.record is not None:
+        found = [dict(f) for f in decision.record.findings]
     if as_json:
-        echo_json({f.name: getattr(decision, f.name) for f in fields(decision) if f.name != "sizes"})
-    else:
-        title = f"book proposed as of {decision.as_of}, for the open of {decision.fill_session}"
-        print_book(title + (" (dry run)" if dry_run else ""), decision.asset_ids, decision.weights, decision.evidence)
+        echo_json({f.name: getattr(decision, f.name) for f in fields(decision) if f.name != "sizes"} | {"findings": found})
+        return
+    print_book(book_title(decision, dry_run=dry_run), decision.asset_ids, decision.weights, decision.evidence)
+    if found:
+        print_rows("findings of the checks", [{"code": f["code"], "message": f["message"]} for f in found])
+
+
+def book_title(decision: "Decision", *, dry_run: bool) -> str:
+    """Say what is shown: a book proposed now, a dry run, or one that stands, whose inputs may have changed since."""
+    book = f"as of {decision.as_of}, for the open of {decision.fill_session}"
+    if decision.standing and decision.record is not None:
+        which = f"rebalance {decision.record.id}, {decision.record.state}"
+        return f"nothing proposed: this book stands {book} ({which}; decided {decision.record.decided_at:%Y-%m-%d %H:%M} UTC)"
+    return f"book proposed {book}" + (" (dry run)" if dry_run else "")

@@ -21,6 +21,7 @@ from service.broker import PaperBroker
 from service.context import Platform
 from service.decisions import Decision, read_decision
 from service.halted import halted_since
+from service.named import refuse_no_reason, refuse_nobody
 from service.pretrade import pretrade_findings
 from service.store import audit, fund
 from service.store.records import RebalanceRecord
@@ -52,10 +53,11 @@ def approve(platform: Platform, who: str, rebalance_id: str | None = None) -> Ap
     Raises
     ------
     InputRejected
-        REBALANCE_UNKNOWN.
+        REBALANCE_UNKNOWN; REQUEST_INVALID for nobody's name.
     Conflict
         REBALANCE_STATE when it is not proposed, REBALANCE_EXPIRED after its open, REBALANCE_BLOCKED when a finding blocks.
     """
+    refuse_nobody(who)
     with platform.store.read() as connection:
         record = find_rebalance(connection, rebalance_id)
     refuse_step(record, RebalanceStep.APPROVE)
@@ -91,10 +93,12 @@ def reject(platform: Platform, who: str, why: str, rebalance_id: str | None = No
     Raises
     ------
     InputRejected
-        REBALANCE_UNKNOWN.
+        REBALANCE_UNKNOWN; REQUEST_INVALID for nobody's name, or no reason.
     Conflict
         REBALANCE_STATE when it has been sent, or has ended.
     """
+    refuse_nobody(who)
+    refuse_no_reason(why)
     with platform.store.write() as connection:
         record = find_rebalance(connection, rebalance_id)
         rejected = fund.advance_rebalance(connection, record.id, RebalanceStep.REJECT)

@@ -17,6 +17,7 @@ from portfolio.lifecycle import RebalanceState, RebalanceStep
 from service.broker import Broker, PaperBroker
 from service.context import Platform
 from service.halted import clear_halted, halted_since, set_halted
+from service.named import refuse_no_reason, refuse_nobody
 from service.store import audit, fund, orders
 from service.store.records import RebalanceRecord
 
@@ -33,7 +34,9 @@ class Halt:
 
 
 def halt_fund(platform: Platform, who: str, why: str, broker: Broker | None = None) -> Halt:
-    """Stop all sending and cancel what is open."""
+    """Stop all sending and cancel what is open; raises InputRejected REQUEST_INVALID for nobody's name, or no reason."""
+    refuse_nobody(who)
+    refuse_no_reason(why)
     broker = broker or PaperBroker(platform)
     with platform.store.write() as connection:
         now = platform.clock.now(connection)
@@ -55,7 +58,8 @@ def halt_fund(platform: Platform, who: str, why: str, broker: Broker | None = No
 
 
 def resume_fund(platform: Platform, who: str) -> None:
-    """Let the fund send again; what a halt has cancelled stays cancelled."""
+    """Let the fund send again; what a halt has cancelled stays cancelled. Raises InputRejected for nobody's name."""
+    refuse_nobody(who)
     with platform.store.write() as connection:
         if halted_since(connection) is not None:
             clear_halted(connection)

@@ -1,6 +1,7 @@
 """Propose the fund's next book: meta-models in, target weights and orders out, to be traded at the next session's open.
 
-1. *load* the meta-models of the rounds that closed on the latest session, the record of resolved rounds, the fund's book.
+1. *load* the meta-models of the rounds that closed on the latest session, the record of resolved rounds, the fund's book. The
+   book is settled through that session first: what an earlier rebalance has filled is held.
 2. *decide*: blend the tournaments (:mod:`service.workflows.blend`), estimate the risk model on the past weeks, scale the
    blend to an alpha, solve; size the orders, and check them.
 3. *commit* the target weights with their orders and evidence (files), then the rebalance's row, as proposed.
@@ -23,7 +24,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import Conflict, Finding
+from crowdalpha.errors import Conflict
 from crowdalpha.ids import RoundState, Tournament
 from market.arrays import FloatArray, IntArray
 from market.panel import PanelView
@@ -46,6 +47,7 @@ from service.store import audit, fund, rounds
 from service.store.records import RebalanceRecord, RoundRecord
 from service.tradelists import no_short_names, restricted_names
 from service.workflows.blend import fund_view, record_of_scores
+from service.workflows.settle_fund import refuse_behind, settle_fund
 
 __all__ = ["Decision", "load_fund_mandate", "read_decision", "rebalance"]
 
@@ -66,13 +68,14 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
     as_of : date, optional
         The session to decide on; it must be the last one known now. None takes that one.
     dry_run : bool
-        When true nothing is stored.
+        When true nothing is stored; the book must have been settled.
 
     Raises
     ------
     Conflict
         ROUND_NOT_DUE when ``as_of`` is not the last session known; ROUND_STATE when no round closed on it; FUND_RUINED when
-        the fund's equity is not above zero, or a hundredth of what it holds.
+        the fund's equity is not above zero, or a hundredth of what it holds; BOOK_BEHIND for a dry run on a book that is not
+        settled.
     InputRejected
         PRICE_BASIS when whole shares are to be traded and prices hold dividends.
     """
@@ -84,10 +87,14 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
     if platform.settings.fund.orders.shares == WHOLE:
         refuse_total_return(view)
     fill = platform.desk.calendar(now).next_open_after(now)
+    if dry_run:
+        refuse_behind(platform, view)
+    else:
+        settle_fund(platform)
     with platform.store.read() as connection:
         standing = fund.latest_rebalance(connection)
         if standing is not None and _stands(standing, session) and not dry_run:
-            return read_decision(platform, standing)
+            return replace(read_decision(platform, standing), standing=True)
         sources = _closed_on(connection, session)
         if not sources:
             raise Conflict(Code.ROUND_STATE, f"No round has closed on the prices of {session}: there is nothing to trade on.")
@@ -106,11 +113,9 @@ def rebalance(platform: Platform, as_of: date | None = None, *, dry_run: bool = 
     decision.evidence["sources"] = {s.key.tournament.label: s.key.number for s in sources}
     decision.evidence["blend"] = fund_says.evidence
     result = Decision(session, fill, asset_ids, decision.weights, decision.evidence, sizes=decision.sizes)
-    if dry_run:
-        return result
     with platform.store.read() as connection:
-        findings = pretrade_findings(platform, connection, PaperBroker(platform), view, result)
-    return _commit(platform, result, findings)
+        result = replace(result, findings=pretrade_findings(platform, connection, PaperBroker(platform), view, result))
+    return result if dry_run else _commit(platform, result)
 
 
 def _revalued(platform: Platform, view: PanelView, book: BookState, shares: Mapping[str, ShareCount]) -> BookState:
@@ -243,12 +248,12 @@ def _horizon(platform: Platform) -> int:
     return load_terms(platform.settings.tournaments.signals.terms, platform.settings.config_dir).scoring.horizon_sessions
 
 
-def _commit(platform: Platform, decision: Decision, findings: tuple[Finding, ...]) -> Decision:
+def _commit(platform: Platform, decision: Decision) -> Decision:
     sha = put_decision(platform, decision)
     with platform.store.write() as connection:
         standing = fund.latest_rebalance(connection)
         if standing is not None and _stands(standing, decision.as_of):
-            return read_decision(platform, standing)
+            return replace(read_decision(platform, standing), standing=True)
         now = platform.clock.now(connection)
         record = RebalanceRecord(
             id=platform.ids.new(),
@@ -259,8 +264,8 @@ def _commit(platform: Platform, decision: Decision, findings: tuple[Finding, ...
             sha256=sha,
             fill_session=decision.fill_session,
             expires_at=platform.desk.calendar(now).open_at(decision.fill_session),
-            findings=tuple(f.as_dict() for f in findings),
+            findings=tuple(f.as_dict() for f in decision.findings),
         )
         fund.add_rebalance(connection, record)
-        audit.record(connection, now, "schedule", "rebalance", record.id, {"evidence": sha, "findings": len(findings)})
+        audit.record(connection, now, "schedule", "rebalance", record.id, {"evidence": sha, "findings": len(decision.findings)})
     return replace(decision, record=record)

@@ -23,6 +23,7 @@ from portfolio.reconcile import compare_books
 from service.book import read_book
 from service.broker import Broker, PaperBroker
 from service.context import Platform
+from service.named import refuse_nobody
 from service.pretrade import book_differences
 from service.store import audit, fund
 
@@ -57,8 +58,9 @@ def reconcile_fund(
     Raises
     ------
     InputRejected
-        REQUEST_INVALID for a statement that cannot be read.
+        REQUEST_INVALID for a statement that cannot be read, or nobody's name.
     """
+    refuse_nobody(who)
     with platform.store.write() as connection:
         book, through = read_book(connection, platform)
         if statement is None:

@@ -22,6 +22,7 @@ from service.context import Platform
 from service.decisions import read_decision
 from service.faults import fault_point
 from service.halted import refuse_halted
+from service.named import refuse_nobody
 from service.orders import WHOLE, orders_of_decision
 from service.store import audit, fund, orders
 from service.store.records import OrderRecord, RebalanceRecord
@@ -54,11 +55,12 @@ def send_orders(platform: Platform, who: str, rebalance_id: str | None = None, b
     Raises
     ------
     InputRejected
-        REBALANCE_UNKNOWN.
+        REBALANCE_UNKNOWN; REQUEST_INVALID for nobody's name.
     Conflict
         REBALANCE_STATE when it is not approved, REBALANCE_EXPIRED after its open, REBALANCE_BLOCKED when a finding blocks,
         FUND_HALTED while the fund is halted.
     """
+    refuse_nobody(who)
     broker = broker or PaperBroker(platform)
     with platform.store.read() as connection:
         record = find_rebalance(connection, rebalance_id)

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
+from crowdalpha.codes import Code
+from crowdalpha.errors import Conflict
 from market.arrays import BoolArray, FloatArray, IntArray, StrArray
 from market.panel import PanelView
 from portfolio.attribution import session_of
@@ -61,7 +63,7 @@ def settle_fund(platform: Platform, through: date | None = None, broker: Broker 
         book, settled = read_book(connection, platform)
         shares = read_shares(connection, platform) if platform.settings.fund.orders.shares == WHOLE else None
         expired = _expire(connection, now, view, fund.list_rebalances(connection))
-        decisions = [d for d in fund.list_rebalances(connection) if d.state in TRADED | {RebalanceState.SENT}]
+        decisions = _followed(fund.list_rebalances(connection))
         rows = _rows(view, settled, decisions, through)
         if not rows:
             return Settlement((), (), expired)
@@ -82,6 +84,22 @@ def settle_fund(platform: Platform, through: date | None = None, broker: Broker 
         put_book(connection, platform, book, days[-1].session, shares=carry.shares)
         carry.lines.put(connection, days[-1].session)
     return Settlement(tuple(d.session for d in days), tuple(r.id for r in carry.filled), expired)
+
+
+def refuse_behind(platform: Platform, view: PanelView) -> None:
+    """Raise Conflict BOOK_BEHIND when a session of ``view`` has not been settled, after the first decision that was sent."""
+    with platform.store.read() as connection:
+        _, settled = read_book(connection, platform)
+        rows = _rows(view, settled, _followed(fund.list_rebalances(connection)), None)
+    if rows:
+        since = "before its first session" if settled is None else f"as of {settled}"
+        message = f"The fund's book stands {since}, and prices are known up to {view.last_session}: run `fund settle` first."
+        raise Conflict(Code.BOOK_BEHIND, message)
+
+
+def _followed(decisions: list[RebalanceRecord]) -> list[RebalanceRecord]:
+    """Return the decisions that the book follows, or will at their open."""
+    return [d for d in decisions if d.state in TRADED | {RebalanceState.SENT}]
 
 
 def _expire(connection: Connection, now: datetime, view: PanelView, decisions: list[RebalanceRecord]) -> tuple[str, ...]:

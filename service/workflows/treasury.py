@@ -15,6 +15,7 @@ from crowdalpha.ids import RoundState
 from crowdalpha.terms import RoundTerms
 from service.clock import instant_text
 from service.context import Platform
+from service.named import refuse_nobody
 from service.settings import Settings
 from service.store import audit, ledger, rounds
 from service.store.records import RoundRecord
@@ -38,7 +39,11 @@ class TreasuryState:
 
 
 def deposit_treasury(platform: Platform, atoms: int, by: str = "operator") -> TreasuryState:
-    """Put ``atoms`` from outside into the treasury; raises InputRejected AMOUNT_INVALID unless they are positive."""
+    """Put ``atoms`` from outside into the treasury; raises InputRejected AMOUNT_INVALID unless they are positive.
+
+    REQUEST_INVALID is for nobody's name.
+    """
+    refuse_nobody(by)
     if atoms <= 0:
         raise InputRejected(Code.AMOUNT_INVALID, "What is deposited is a positive amount.")
     with platform.store.write() as connection:

@@ -3,11 +3,12 @@
 Method: a small fund whose third rebalance waits for its operator; each step, and each reason for which it is refused. What the
 book must become is carried by the twin alone, from the decision's weights and the panel's returns."""
 
+import importlib
 import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from portfolio.simulate import step
 from service import queries
 from service.book import PAPER_KEY, put_book, read_book
 from service.broker import PaperBroker
+from service.cli.rebalance import book_title
 from service.context import Platform
 from service.decisions import load_fund_mandate, read_decision
 from service.home import Home
@@ -32,6 +34,7 @@ from service.workflows.rebalance import rebalance
 from service.workflows.reconcile_fund import reconcile_fund
 from service.workflows.send_orders import send_orders
 from service.workflows.settle_fund import settle_fund
+from service.workflows.treasury import deposit_treasury
 from tests.builders.desks import AFTER_FILL, FILL_SESSION, SUNDAY, desk_at, play_to_sunday
 from tests.builders.seasons import small_panel
 
@@ -245,6 +248,72 @@ def test_a_rejected_rebalance_may_be_proposed_again_by_a_person_and_is_not_by_th
     assert new.record.state == "proposed"
     with platform.store.read() as connection:
         assert audit.list_audit(connection, old.id)[0].details == {"why": "too large"}
+
+
+@pytest.mark.parametrize("shares", ["fractional", "whole"])
+def test_a_book_that_was_not_settled_is_settled_before_the_next_is_decided(
+    opened, monkeypatch: pytest.MonkeyPatch, shares: str
+) -> None:
+    """Else what the last rebalance bought would be bought again: decided from the book before its fill."""
+    platform = opened(orders__shares=shares)
+    approve(platform, "ann")
+    send_orders(platform, "ann")
+    module = importlib.import_module("service.workflows.rebalance")
+    closed_on = module._closed_on
+    monkeypatch.setattr(module, "_closed_on", lambda connection, _: closed_on(connection, date(2021, 1, 22)))
+    platform = opened(AFTER_FILL, orders__shares=shares)
+    assert "2021-01-22" in str(refused(Code.BOOK_BEHIND, rebalance, platform, dry_run=True))
+    sent = latest(platform)
+    decision = rebalance(platform)
+    assert not decision.standing
+    with platform.store.read() as connection:
+        book, through = read_book(connection, platform)
+        assert fund.rebalance_by_id(connection, sent.id).state == "filled"
+    assert through == FILL_SESSION
+    held = dict(zip(decision.asset_ids.tolist(), decision.sizes.held.tolist(), strict=True))
+    for asset, weight in zip(book.asset_ids.tolist(), book.weights.tolist(), strict=True):
+        assert held.get(asset, 0.0) == pytest.approx(weight, abs=1e-9)
+    assert np.abs(book.weights).sum() > 0.3
+    again = rebalance(platform, dry_run=True)
+    assert (again.weights == decision.weights).all()
+
+
+def test_a_proposal_that_stands_is_shown_as_what_it_is(opened) -> None:
+    platform = opened()
+    shown = rebalance(platform)
+    assert (shown.standing, shown.record.state) == (True, "proposed")
+    assert "nothing proposed" in book_title(shown, dry_run=False)
+    assert shown.record.id in book_title(shown, dry_run=False)
+    approve(platform, "ann")
+    assert "approved" in book_title(rebalance(platform), dry_run=False)
+    tried = rebalance(platform, dry_run=True)
+    assert (tried.standing, tried.record) == (False, None)
+    assert "dry run" in book_title(tried, dry_run=True)
+
+
+def test_a_dry_run_tells_what_the_checks_would_find(opened) -> None:
+    platform = opened(orders__restricted_list="restricted.txt")
+    (platform.home.path / "restricted.txt").write_text("NOSUCH\n")
+    found = rebalance(platform, dry_run=True).findings
+    assert [(f.code, f.value) for f in found] == [(Code.LIST_ENTRY_UNKNOWN, "NOSUCH")]
+
+
+@pytest.mark.parametrize("who", ["", "  ", "a" * 81, "ann\x1b[2J", "\udce9"])
+def test_nobody_decides_nothing(opened, who: str) -> None:
+    platform = opened()
+    for call in (
+        lambda: approve(platform, who),
+        lambda: reject(platform, who, "why"),
+        lambda: reject(platform, "ann", who * 13),
+        lambda: send_orders(platform, who),
+        lambda: halt_fund(platform, who, "why"),
+        lambda: halt_fund(platform, "ann", who * 13),
+        lambda: resume_fund(platform, who),
+        lambda: reconcile_fund(platform, who),
+        lambda: deposit_treasury(platform, 1, who),
+    ):
+        refused(Code.REQUEST_INVALID, call)
+    assert latest(platform).state == "proposed"
 
 
 def test_by_hand_the_scheduler_approves_nothing(opened) -> None:
