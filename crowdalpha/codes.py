@@ -105,7 +105,10 @@ class Code(StrEnum):
     PRICES_INVALID = "prices_invalid", "The price file holds rows that cannot be prices."
     PRICES_REFUSED = "prices_refused", "The batch of prices is worse than the rules of quality allow; nothing of it is used."
     INGEST_RUNNING = "ingest_running", "Another process adds market data to the home; try again later."
-    DATASET_DIFFERS = "dataset_differs", "The dataset is kept with another calendar, currency, price basis or delay."
+    DATASET_DIFFERS = (
+        "dataset_differs",
+        "The home keeps another market, or the dataset with another calendar, currency, basis or delay.",
+    )
     META_UNREADABLE = "meta_unreadable", "The metadata file cannot be read or lacks a column that is needed."
     TICKERS_INVALID = "tickers_invalid", "The file of tickers names none, or holds a line that is no ticker."
     VENDOR_UNAVAILABLE = "vendor_unavailable", "The data vendor did not answer all; the same command goes on where it stopped."
@@ -121,7 +124,7 @@ class Code(StrEnum):
     SPELL_INVALID = "spell_invalid", "A row of a ticker map has a wrong id, kind, value, country or date."
     ASSET_IDS_IN_USE = (
         "asset_ids_in_use",
-        "A ticker map would leave assets of unresolved rounds, or of the fund, without prices.",
+        "A ticker map or a dataset would leave assets of unresolved rounds, or of the fund, without prices.",
     )
     SPELL_CONFLICT = "spell_conflict", "Two rows of a ticker map contradict each other."
     FX_INVALID = "fx_invalid", "The table of exchange rates holds rows that cannot be rates."

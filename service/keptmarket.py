@@ -25,7 +25,8 @@ from market.batch import DELISTING, EventRows, PriceBatch, PriceRows, join_rows
 from market.calendars import session_calendar, to_date
 from market.delistings import DELISTING_ASSUMED
 from market.quality import Judgement, KnownMarket, QualityRules, Severity, Trail, judge_batch
-from service.pricestore import Dataset, PriceStore, events_of, price_rows_of
+from service.pricerows import events_of, price_rows_of
+from service.pricestore import Dataset, PriceStore
 
 CALENDAR_BEFORE, CALENDAR_AFTER = timedelta(days=40), timedelta(days=40)
 

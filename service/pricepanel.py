@@ -29,7 +29,8 @@ from market.facts import DatedFacts
 from market.panel import UNKNOWN, AssetTable, PointInTimePanel
 from market.tickermap import parse_ticker_map
 from service.assetrows import UNMAPPED_FLAG, LoadedRows, StoredCounts, on_assets
-from service.pricestore import NUMBERS, PriceStore, days, events_of, floats, give_memory_back, instants
+from service.pricerows import days, events_of, floats, instants
+from service.pricestore import NUMBERS, PriceStore, give_memory_back
 from service.vendors.rates import parse_rates
 
 CALENDAR_MARGIN_DAYS = 120

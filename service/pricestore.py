@@ -11,13 +11,16 @@
     data/market/<dataset>/reports/…           what it said of each batch
     data/market/fx/…                          exchange rates, as they came
     data/market/labels/…                      ticker maps, as they came; the newest counts
+    data/market/market.draft.json             the manifest of an ingest that is still being judged
     data/market/market.lock                   held by the process that appends
 
 1. A dataset is one vendor's view of one exchange: calendar, currency, price basis and delay are the same for all its rows.
 2. Appending writes files named by their hash, then the manifest. A kill before the manifest leaves files that nobody names. A
    batch that was appended before has no effect.
 3. Nothing is overwritten: a row on a cell that has one already is a revision, told apart by its ``known_at``.
-4. Reading takes only the years that are asked for and checks each file against its hash.
+4. What is looked at whole before it counts goes into a draft (:meth:`PriceStore.drafted`): the same files under a manifest of
+   its own, which becomes the manifest in one step, or is thrown away.
+5. Reading takes only the years that are asked for and checks each file against its hash.
 
 Rows come in judged: the store keeps what it is given. What a panel makes of them is said in :mod:`service.pricepanel`.
 """
@@ -43,10 +46,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from market.arrays import DateArray, FloatArray
     from market.batch import EventRows, PriceRows
 
-MANIFEST, LOCK = "market.json", "market.lock"
+MANIFEST, DRAFT, LOCK = "market.json", "market.draft.json", "market.lock"
 FORMAT = 1
 LOCK_WAIT_SECONDS = 60.0
 LOCK_POLL_SECONDS = 0.05
@@ -127,10 +129,13 @@ class PriceStore:
         ``data/market`` of a home; made on the first append.
     sync : bool
         Whether writes wait for the disk.
+    draft : bool
+        True for the store that :meth:`drafted` yields.
     """
 
     folder: Path
     sync: bool = True
+    draft: bool = False
 
     def manifest(self) -> dict[str, Any]:
         """Return what is kept: ``datasets`` by name, each with its :class:`Dataset` fields, files, flags and batches.
@@ -141,7 +146,7 @@ class PriceStore:
             ``blob_broken`` for a manifest that cannot be read.
         """
         try:
-            found: dict[str, Any] = json.loads((self.folder / MANIFEST).read_bytes())
+            found: dict[str, Any] = json.loads(self.manifest_path.read_bytes())
         except FileNotFoundError:
             return {"format": FORMAT, "datasets": {}}
         except (OSError, ValueError) as error:
@@ -216,8 +221,35 @@ class PriceStore:
                 entry["flags"] = sorted({*entry["flags"], *flags})
                 counts = {"rows": result.rows, "events": result.events, "quarantined": result.quarantined}
                 entry["batches"].append({"id": batch_id, "fetched_at": fetched_at, **counts})
-            write_file(self.folder / MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode(), sync=self.sync)
+            _put_manifest(self, manifest)
         return result
+
+    @contextmanager
+    def drafted(self) -> Iterator["PriceStore"]:
+        """Yield a store that holds what this one does, and whose changes count here once the block ends without an error.
+
+        Other processes that append wait meanwhile, as long as :meth:`append` lets them.
+
+        Raises
+        ------
+        Conflict
+            ``ingest_running`` when another process appends for a minute.
+        """
+        with self._locked():
+            draft = replace(self, draft=True)
+            before = self.manifest()
+            _put_manifest(draft, before)
+            try:
+                yield draft
+                if draft.manifest() != before:
+                    _put_manifest(self, draft.manifest())
+            finally:
+                draft.manifest_path.unlink(missing_ok=True)
+
+    @property
+    def manifest_path(self) -> Path:
+        """The file that names what is kept."""
+        return self.folder / (DRAFT if self.draft else MANIFEST)
 
     def keep_rates(self, data: bytes) -> None:
         """Keep a table of exchange rates as it came, in the place of the former one; it was read before."""
@@ -243,7 +275,7 @@ class PriceStore:
             (self.folder / kind).mkdir(exist_ok=True)
             write_file(self.folder / name, data, sync=self.sync)
             manifest[kind] = {"file": name, "sha256": sha}
-            write_file(self.folder / MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode(), sync=self.sync)
+            _put_manifest(self, manifest)
 
     def _whole(self, kind: str) -> bytes | None:
         entry = self.manifest().get(kind)
@@ -309,6 +341,9 @@ class PriceStore:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self.draft:  # whoever drafts holds the lock
+            yield
+            return
         handle = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         patience = monotonic() + LOCK_WAIT_SECONDS
         try:
@@ -394,6 +429,10 @@ def _price_table(rows: "PriceRows", price_basis: str) -> Any:
     return pa.table(columns)
 
 
+def _put_manifest(store: PriceStore, manifest: Mapping[str, Any]) -> None:
+    write_file(store.manifest_path, json.dumps(manifest, sort_keys=True, indent=1).encode(), sync=store.sync)
+
+
 def _event_table(events: "EventRows") -> Any:
     import pyarrow as pa
 
@@ -417,69 +456,6 @@ def _span(group: Any, name: str) -> tuple[date, date]:
 def _is_void(group: Any, name: str) -> bool:
     found = _column(group, name).statistics
     return bool(found.null_count == group.num_rows)
-
-
-def price_rows_of(store: PriceStore, dataset: str, first: date | None = None) -> "PriceRows":
-    """Return a dataset's kept rows, at least those from ``first`` on, revisions included; ``row`` is 0 throughout."""
-    import numpy as np
-
-    from market.batch import PriceRows
-
-    table = store.prices(dataset, first)
-    if table is None:
-        return PriceRows.empty()
-    column = table.column("asset").combine_chunks()
-    tickers = np.asarray(column.dictionary.to_pylist(), dtype=np.str_)[column.indices.to_numpy()]
-    n = len(tickers)
-    currency = store.manifest()["datasets"][dataset]["about"]["currency"]
-    return PriceRows(
-        row=np.zeros(n, dtype=np.int64),
-        tickers=tickers,
-        dates=days(table),
-        **{name: floats(table, name) for name in NUMBERS},
-        currencies=np.full(n, currency),
-        known_at=instants(table),
-    )
-
-
-def events_of(store: PriceStore, dataset: str) -> "EventRows":
-    """Return a dataset's kept events, revisions included."""
-    import numpy as np
-    import pyarrow as pa
-
-    from market.batch import EventRows
-
-    tables = store.tables(dataset, "events")
-    if not tables:
-        return EventRows.empty()
-    table = pa.concat_tables(tables)
-    kinds, tickers, reasons = (
-        np.asarray(table.column(name).to_pylist(), dtype=np.str_) for name in ("kind", "asset", "reason")
-    )
-    return EventRows(kinds, tickers, days(table), floats(table, "value"), reasons, instants(table))
-
-
-def floats(table: "pa.Table", name: str) -> "FloatArray":
-    """Return a column of numbers; NaN throughout where the table has no such column."""
-    import numpy as np
-
-    if name not in table.column_names:
-        return np.full(table.num_rows, np.nan)
-    return np.asarray(table.column(name).combine_chunks().to_numpy(zero_copy_only=False), dtype=np.float64)
-
-
-def days(table: "pa.Table") -> "DateArray":
-    """Return the column ``as_of`` as datetime64[D]."""
-    import numpy as np
-
-    return np.asarray(table.column("as_of").combine_chunks().to_numpy(zero_copy_only=False)).astype("datetime64[D]")
-
-
-def instants(table: "pa.Table") -> "DateArray":
-    """Return the column ``known_at`` as datetime64[us]."""
-    import numpy as np
-
-    return np.asarray(table.column("known_at").combine_chunks().to_numpy(zero_copy_only=False)).astype("datetime64[us]")
 
 
 def give_memory_back() -> None:

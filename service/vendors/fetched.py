@@ -16,7 +16,7 @@ from market.fx import MINOR_UNITS
 from service.keptmarket import KeptMarket
 from service.pricestore import Dataset, PriceStore
 from service.settings import Settings
-from service.vendors.ingested import cleared_rows
+from service.vendors.ingested import cleared_rows, refuse_without_rates
 from service.vendors.source import PriceSource
 
 
@@ -40,7 +40,16 @@ class FetchedMarkets:
     _markets: dict[str, KeptMarket] = field(default_factory=dict)
 
     def keep(self, batch: PriceBatch) -> None:
-        """Judge and keep the rows of each exchange and currency apart."""
+        """Judge and keep the rows of each exchange and currency apart.
+
+        Raises
+        ------
+        InputRejected
+            ``fx_missing`` for prices in a foreign currency while no exchange rates are kept; else as
+            :meth:`service.keptmarket.KeptMarket.keep`.
+        """
+        for unit in np.unique(batch.prices.currencies).tolist():
+            refuse_without_rates(self.store, self.settings, unit)
         exchange, currency = self._exchanges(batch.prices.tickers), batch.prices.currencies
         of_events = self._exchanges(batch.events.tickers)
         for name in np.unique(exchange).tolist():

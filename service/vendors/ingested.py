@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import InputRejected, InvariantBroken
+from crowdalpha.errors import Conflict, InputRejected, InvariantBroken
 from market.batch import DELISTING, EventRows, PriceBatch, join_rows
 from market.calendars import SessionCalendar, session_calendar
 from market.countries import venue_of
@@ -112,6 +112,32 @@ def ingest_file(store: PriceStore, settings: Settings, file: FileBatch, asked_at
         kept.keep(batch, assets=None if about is None else fact_table(about, facts))
         judgements += kept.judgements
     return judgements
+
+
+def refuse_made_market(home: Home) -> None:
+    """Refuse to add market data to a home whose market is made from a seed: nothing would ever be read of them.
+
+    Raises
+    ------
+    Conflict
+        DATASET_DIFFERS.
+    """
+    if (home.data / MANIFEST).is_file():
+        message = "This home's market is made from a seed: prices go into a home of their own, which `crowdalpha init` makes."
+        raise Conflict(Code.DATASET_DIFFERS, message)
+
+
+def refuse_without_rates(store: PriceStore, settings: Settings, currency: str) -> None:
+    """Refuse prices in a foreign ``currency`` (empty for the fund's own) while the store holds no exchange rates at all.
+
+    Raises
+    ------
+    InputRejected
+        FX_MISSING.
+    """
+    own = settings.market.currency
+    if currency not in {"", own} and store.rates() is None:
+        raise InputRejected(Code.FX_MISSING, f"Prices in {currency[:8]} need rates to {own}: give --fx FILE first.")
 
 
 def panel_of_files(settings: Settings, prices: Path, meta: Path | None, last: date) -> PointInTimePanel:

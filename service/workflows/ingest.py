@@ -15,17 +15,30 @@ import numpy as np
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, Unavailable
+from market.assettable import UNKNOWN
 from market.batch import EventRows, PriceBatch, PriceRows
 from market.calendars import SessionCalendar, session_calendar
 from market.overlap import News, compare_prices, unknown_events
 from market.panel import PointInTimePanel
 from market.quality import Judgement
 from service.context import Platform
+from service.pricepanel import stored_panel
+from service.pricestore import PriceStore, give_memory_back
 from service.store import audit
-from service.vendors.ingested import CALENDAR_MARGIN_DAYS, FileBatch, ingest_file, load_panel, market_store
+from service.vendors.ingested import (
+    CALENDAR_MARGIN_DAYS,
+    FileBatch,
+    ingest_file,
+    keep_flags,
+    market_store,
+    panel_rules,
+    refuse_made_market,
+    refuse_without_rates,
+)
 from service.vendors.rates import read_rates
 from service.vendors.rawanswers import FetchRun, open_run
 from service.vendors.source import FetchedPart, FetchRequest, FindingKind, PriceSource, VendorFinding
+from service.workflows.ids_in_use import refuse_lost
 
 EARLIEST = date(1990, 1, 2)
 """Where the calendar begins when nobody says since when prices are wanted."""
@@ -140,17 +153,26 @@ class FetchReport:
 def ingest(platform: Platform, file: FileBatch) -> Ingested:
     """Judge the rows of a file, keep them, and serve the panel of all that is kept from now on.
 
+    The panel is put together before any of it counts: what no panel can be made of is refused with the file.
+
     Raises
     ------
     Unavailable, InputRejected, Conflict
-        As :func:`service.vendors.ingested.ingest_file`; a refused file changes nothing.
+        As :func:`service.vendors.ingested.ingest_file` and :func:`service.pricepanel.stored_panel`; ``asset_ids_in_use`` for a
+        first file of a dataset that would give other ids to assets of unresolved rounds or of the fund; ``dataset_differs`` for
+        a home whose market is made from a seed. A refused file changes nothing.
     """
-    store, own = market_store(platform.home), platform.settings.market.currency
-    if file.currency not in {"", own} and store.rates() is None:
-        raise InputRejected(Code.FX_MISSING, f"Prices in {file.currency[:8]} need rates to {own}: give --fx FILE first.")
-    judgements = ingest_file(store, platform.settings, file, platform.clock.now())
-    panel = load_panel(platform.home, platform.settings)
-    platform.desk.use(panel)
+    refuse_made_market(platform.home)
+    store = market_store(platform.home)
+    refuse_without_rates(store, platform.settings, file.currency)
+    with store.drafted() as draft:
+        fresh = file.dataset not in draft.manifest()["datasets"]
+        judgements = ingest_file(draft, platform.settings, file, platform.clock.now())
+        panel = stored_panel(draft, panel_rules(platform.settings))
+        if fresh:
+            remedy = "it has tickers that are in use, so give its assets other ids by a ticker map first"
+            refuse_lost(platform, panel.assets.asset_ids.tolist(), f"beside the dataset '{file.dataset}'", remedy)
+    _serve(platform, store, panel)
     counts = _counts(judgements)
     with platform.store.write() as connection:
         now = platform.clock.now(connection)
@@ -160,10 +182,36 @@ def ingest(platform: Platform, file: FileBatch) -> Ingested:
 
 
 def ingest_rates(platform: Platform, path: Path) -> None:
-    """Keep a file of exchange rates in the home; a refused file changes nothing."""
-    market_store(platform.home).keep_rates(read_rates(path))
+    """Keep a file of exchange rates in the home; a refused file changes nothing.
+
+    Raises
+    ------
+    Unavailable, InputRejected
+        As :func:`service.vendors.rates.read_rates`; ``fx_missing`` for rates that do not reach the prices that are kept.
+    """
+    refuse_made_market(platform.home)
+    data, store = read_rates(path), market_store(platform.home)
+    panel = None
+    with store.drafted() as draft:
+        draft.keep_rates(data)
+        if _foreign(draft, platform.settings.market.currency):
+            panel = stored_panel(draft, panel_rules(platform.settings))
+    if panel is not None:
+        _serve(platform, store, panel)
     with platform.store.write() as connection:
         audit.record(connection, platform.clock.now(connection), "operator", "ingest_rates", path.name, {})
+
+
+def _foreign(store: PriceStore, own: str) -> bool:
+    """Say whether prices in another currency than ``own`` are kept."""
+    return any(entry["about"]["currency"] not in {own, UNKNOWN} for entry in store.manifest()["datasets"].values())
+
+
+def _serve(platform: Platform, store: PriceStore, panel: PointInTimePanel) -> None:
+    """Serve a panel that was put together from what is kept now."""
+    give_memory_back()
+    keep_flags(store, panel.flags)
+    platform.desk.use(panel)
 
 
 def _counts(judgements: Sequence[Judgement]) -> dict[str, int]:
@@ -227,8 +275,10 @@ def ingest_from(
     Unavailable
         ``vendor_unavailable`` when something is left to ask; everything else is kept, and the same call asks the rest.
     Conflict
-        ``home_in_use`` when another process has the home to itself, such as another fetch.
+        ``home_in_use`` when another process has the home to itself, such as another fetch; ``dataset_differs`` for a home whose
+        market is made from a seed.
     """
+    refuse_made_market(platform.home)
     asking = replace(request, kept=kept.spans(request.tickers), advance=progress.advance)
     tolerance = platform.settings.vendors.restatement_min
     if not source.remote:

@@ -6,29 +6,21 @@
 3. *commit* the file and its name in one step, then the record of it. A refused file changes nothing.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from crowdalpha.codes import Code
-from crowdalpha.errors import Conflict, InputRejected
-from crowdalpha.ids import RoundState
+from crowdalpha.errors import InputRejected
 from market.assets import AssetBook
 from market.panel import PointInTimePanel
 from market.tickermap import parse_ticker_map
-from service.book import read_book
 from service.context import Platform
-from service.frames import get_frame
 from service.pricepanel import mapped_panel
-from service.store import audit, rounds
-from service.vendors.ingested import keep_flags, market_store, panel_rules
-
-UNRESOLVED = (RoundState.OPEN, RoundState.CLOSED, RoundState.SCORING)
-
-IDS_SHOWN = 5
-"""Asset ids in an error."""
+from service.store import audit
+from service.vendors.ingested import keep_flags, market_store, panel_rules, refuse_made_market
+from service.workflows.ids_in_use import refuse_lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +53,16 @@ def ingest_ticker_map(platform: Platform, path: Path) -> MapIngested:
         ``request_invalid`` for a file that cannot be opened; as :func:`market.tickermap.parse_ticker_map` and
         :class:`market.assets.AssetBook` for what is wrong in it.
     Conflict
-        ``asset_ids_in_use`` when assets of unresolved rounds or of the fund would be left without prices.
+        ``dataset_differs`` for a home whose market is made from a seed; ``asset_ids_in_use`` when assets of unresolved rounds
+        or of the fund would be left without prices.
     """
+    refuse_made_market(platform.home)
     data = _read(path)
     book = AssetBook(parse_ticker_map(data))
     store = market_store(platform.home)
     panel = mapped_panel(store, book, panel_rules(platform.settings)) if store.manifest()["datasets"] else None
     if panel is not None:
-        _refuse_lost(_in_use(platform) - _priced(panel))
+        refuse_lost(platform, _priced(panel), "under this map", "give these assets the ids that are in use")
     store.keep_ticker_map(data)
     if panel is not None:
         keep_flags(store, panel.flags)
@@ -95,27 +89,7 @@ def _read(path: Path) -> bytes:
         raise InputRejected(Code.REQUEST_INVALID, f"The ticker map '{path.name}' cannot be read: {reason}.") from error
 
 
-def _in_use(platform: Platform) -> set[str]:
-    """Return the asset ids of unresolved rounds and of the fund's book."""
-    with platform.store.read() as connection:
-        book, _ = read_book(connection, platform)
-        found = set(book.asset_ids[book.positions != 0].tolist())
-        for record in rounds.list_rounds(connection, states=UNRESOLVED):
-            found.update(get_frame(connection, platform.blobs, record.key).asset_ids.tolist())
-    return found
-
-
 def _priced(panel: PointInTimePanel) -> set[str]:
     """Return the asset ids that have prices by all that is known."""
     close = panel.revisions.apply(panel.quotes, len(panel.revisions)).close
     return set(panel.assets.asset_ids[np.isfinite(close).any(axis=0)].tolist())
-
-
-def _refuse_lost(lost: Iterable[str]) -> None:
-    ids = sorted(lost)
-    if ids:
-        message = f"{len(ids)} asset ids of unresolved rounds or of the fund would have no prices under this map"
-        message += (
-            f" ({', '.join(ids[:IDS_SHOWN])}{' …' if len(ids) > IDS_SHOWN else ''}): give these assets the ids that are in use."
-        )
-        raise Conflict(Code.ASSET_IDS_IN_USE, message)

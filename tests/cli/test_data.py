@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,10 +21,14 @@ import pytest
 from market.calendars import to_instant
 from market.exposures import compute_exposures
 from market.projection import residualize
+from market.synthetic import SyntheticSpec, generate_market
 from market.universe import UniverseRule, select_universe
+from portfolio.book import BookState
+from service.book import put_book
 from service.cli.app import run
 from service.context import init_home, open_platform
 from service.home import Home
+from service.vendors.ingested import keep_synthetic
 
 NAMES = 150
 FIRST, LAST = np.datetime64("2014-06-02"), np.datetime64("2016-06-30")
@@ -177,6 +182,81 @@ def test_foreign_prices_without_rates_are_refused_before_anything_is_kept(files:
     assert answer.exit_code == 2
     assert "[fx_missing]" in answer.output
     assert not (tmp_path / "home/data/market/market.json").exists()
+
+
+def market_file(path: Path, tickers: list[str], seed: int, count: int = 40) -> Path:
+    """Write a walk a ticker from 2015-01-02 on."""
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    walks = np.round(20 * np.exp(np.cumsum(rng.normal(0, 0.01, (count, len(tickers))), axis=0)), 3)
+    rows = [
+        f"{x},{day},{v},{v},{v},12000\n" for t, day in enumerate(days(count)) for x, v in zip(tickers, walks[t], strict=True)
+    ]
+    path.write_text(HEAD + "".join(rows))
+    return path
+
+
+def rates_file(path: Path, units: list[str], count: int = 40) -> Path:
+    path.write_text("date,ccy,per_eur\n" + "".join(f"{day},{unit},1.25\n" for day in days(count) for unit in units))
+    return path
+
+
+def test_a_dataset_that_no_panel_can_be_made_of_is_refused_with_the_file(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    init_home(home)
+    own = market_file(tmp_path / "own.csv", [f"A{k:02d}" for k in range(30)], 4)
+    other = market_file(tmp_path / "other.csv", [f"B{k:02d}" for k in range(30)], 5)
+    short = rates_file(tmp_path / "short.csv", ["USD", "GBP"], count=20)
+    assert called(home, "ingest", "--prices", own, "--fx", rates_file(tmp_path / "dollars.csv", ["USD"])).exit_code == 0
+    before = (home / "data/market/market.json").read_bytes()
+    line = ("ingest", "--prices", other, "--dataset", "other", "--country", "GB", "--currency")
+    for currency in ("GBP", "XQX"):
+        answer = called(home, *line, currency)
+        assert (answer.exit_code, "[fx_missing]" in answer.output) == (2, True), answer.output
+        assert (home / "data/market/market.json").read_bytes() == before
+    assert called(home, "ingest", "--fx", short).exit_code == 0
+    before = (home / "data/market/market.json").read_bytes()
+    assert "[fx_missing]" in called(home, *line, "GBP").output, "twenty sessions lie behind the last rate"
+    assert (home / "data/market/market.json").read_bytes() == before
+    assert called(home, "ingest", "--prices", own).exit_code == 0, "the home is as it was"
+    long = rates_file(tmp_path / "long.csv", ["USD", "GBP"])
+    answer = called(home, *line, "GBP", "--fx", long, "--json")
+    assert (answer.exit_code, json.loads(answer.stdout)["assets"]) == (0, 60)
+    kept = (home / "data/market/market.json").read_bytes()
+    assert "[fx_missing]" in called(home, "ingest", "--fx", short).output, "these would leave prices without rates"
+    assert (home / "data/market/market.json").read_bytes() == kept
+    assert not (home / "data/market/market.draft.json").exists()
+
+
+def test_a_market_made_from_a_seed_takes_no_other_prices(tmp_path: Path) -> None:
+    """They would be kept, and never read."""
+    home = init_home(tmp_path / "home")
+    made = SyntheticSpec(seed=4, n_assets=12, start=date(2015, 6, 1), end=date(2016, 1, 5))
+    keep_synthetic(home, made, generate_market(made))
+    own = market_file(tmp_path / "own.csv", ["A01", "A02"], 9)
+    for line in (["--prices", own], ["--fx", rates_file(tmp_path / "fx.csv", ["USD"])], ["--source", "csv", "--prices", own]):
+        answer = called(home.path, "ingest", *line)
+        assert (answer.exit_code, "[dataset_differs]" in answer.output) == (3, True), answer.output
+    assert not (home.data / "market/market.json").exists()
+
+
+def test_a_dataset_that_would_rename_what_is_held_is_refused(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    init_home(home)
+    assert (
+        called(home, "ingest", "--prices", market_file(tmp_path / "own.csv", [f"A{k:02d}" for k in range(30)], 6)).exit_code
+        == 0
+    )
+    with open_platform(home) as platform, platform.store.write() as connection:
+        put_book(connection, platform, BookState(np.array(["A03"]), np.array([100.0]), 900.0), date(2015, 2, 27))
+    before = (home / "data/market/market.json").read_bytes()
+    clash = market_file(tmp_path / "clash.csv", [f"A{k:02d}" for k in range(3, 10)], 7)
+    line = ("--dataset", "other", "--country", "GB")
+    answer = called(home, "ingest", "--prices", clash, *line)
+    assert (answer.exit_code, "[asset_ids_in_use]" in answer.output, "(A03)" in answer.output) == (3, True, True), answer.output
+    assert (home / "data/market/market.json").read_bytes() == before
+    free = market_file(tmp_path / "free.csv", [f"A{k:02d}" for k in range(4, 10)], 8)
+    assert called(home, "ingest", "--prices", free, *line).exit_code == 0, "nobody holds these"
 
 
 def test_a_row_that_a_person_clears_is_used_from_then_on_and_on_record(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from market.panel import PointInTimePanel
 from market.synthetic import SyntheticSpec, generate_market
 from service.keptmarket import KeptMarket, content_id, quarantined_rows
 from service.pricepanel import stored_panel
-from service.pricestore import Dataset, PriceStore, events_of, price_rows_of
+from service.pricerows import events_of, price_rows_of
+from service.pricestore import Dataset, PriceStore
 from service.settings import load_settings
 from service.vendors.ingested import panel_rules
 from tests.builders.vendor import batch_of

@@ -105,6 +105,31 @@ def test_a_revision_is_appended_and_invisible_before_it_was_learnt(store: PriceS
     assert panel.notes["revisions"] == 3 * 3
 
 
+def test_a_draft_counts_when_its_block_ends_and_one_that_was_killed_never(store: PriceStore) -> None:
+    add(store, price_rows())
+    kept = store.manifest_path.read_bytes()
+    drafts: list[bytes] = []
+
+    def refuse_all() -> None:
+        with store.drafted() as draft:
+            add(draft, price_rows(shift=0.25, first=10, count=1, late_days=30))
+            assert stored_panel(draft).notes["revisions"] > 0
+            assert store.manifest_path.read_bytes() == kept
+            drafts.append(draft.manifest_path.read_bytes())
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        refuse_all()
+    assert store.manifest_path.read_bytes() == kept
+    (store.folder / "market.draft.json").write_bytes(drafts[0])
+    assert stored_panel(store).notes["revisions"] == 0
+    with store.drafted() as draft:
+        assert draft.manifest() == store.manifest()
+        add(draft, price_rows(shift=0.5, first=11, count=1, late_days=30))
+    assert stored_panel(store).notes["revisions"] > 0
+    assert not (store.folder / "market.draft.json").exists()
+
+
 def test_the_same_batch_again_has_no_effect(store: PriceStore) -> None:
     assert add(store, price_rows(), events()).fresh
     kept = (store.folder / "market.json").read_bytes()

@@ -29,7 +29,7 @@ from service.clock import SimulatedClock
 from service.context import Platform, build_platform, init_home
 from service.home import Home
 from service.idsource import SeededIds
-from service.pricestore import events_of, price_rows_of
+from service.pricerows import events_of, price_rows_of
 from service.settings import load_settings
 from service.store import audit
 from service.vendors import registry
