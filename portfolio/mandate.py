@@ -158,10 +158,27 @@ def _refuse(findings: Sequence[Finding], which: str) -> None:
         raise InputRejected(Code.MANDATE_INVALID, f"The {where} is not usable: {first.message}", findings)
 
 
+_WORDS = {"float": "a number", "int": "a whole number", "str": "a text", "tuple": "a list of texts", "Mapping": "a table"}
+"""What a value must be, as whoever writes TOML calls it."""
+
+_DIGITS_MAX = 18
+"""Of a whole number: more is a slip of the pen, and beyond 308 no float."""
+
+
+def _wrong(key: str, kind: str) -> TypeError:
+    return TypeError(f"{key} is of the wrong kind: it must be {_WORDS[kind]}")
+
+
+def _whole(key: str, value: int) -> int:
+    if abs(value) >= 10**_DIGITS_MAX:
+        raise TypeError(f"{key} is out of range: a whole number has at most {_DIGITS_MAX} digits")
+    return value
+
+
 def _number(key: str, value: Any) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    raise TypeError(f"{key} is of the wrong kind: {type(value).__name__} instead of float")
+        return float(_whole(key, value) if isinstance(value, int) else value)
+    raise _wrong(key, "float")
 
 
 def _typed(key: str, value: Any, kind: str) -> Any:
@@ -169,14 +186,14 @@ def _typed(key: str, value: Any, kind: str) -> Any:
     if kind == "float":
         return _number(key, value)
     if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
-        return value
+        return _whole(key, value)
     if kind == "str" and isinstance(value, str):
         return value
     if kind == "tuple" and isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
         return tuple(value)
     if kind == "Mapping" and isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"{key} is of the wrong kind: {type(value).__name__} instead of {kind.lower()}")
+    raise _wrong(key, kind)
 
 
 def _default(known: Field[Any]) -> Any:

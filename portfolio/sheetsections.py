@@ -184,35 +184,47 @@ def _band(value: float) -> str:
 def capacity_table(points: Sequence[CapacityPoint]) -> Table | None:
     """Return gross, net profit and Sharpe ratio by size, for each multiple of the impact; None without points.
 
-    Where the net profit at the smallest size that is at least :data:`CAPACITY_BASE` is not positive, there is nothing whose
-    capacity could be told, and the multiple's cells say so.
+    Where a capacity is not :func:`defined`, the multiple's cells say so.
     """
     if not points:
         return None
     multiples = sorted({p.impact_multiple for p in points})
     found = {(p.aum, p.impact_multiple): p for p in points}
-    defined = {m: _earns(points, m) for m in multiples}
+    earns = {m: defined([(p.aum, p.net_pnl) for p in points if p.impact_multiple == m]) for m in multiples}
     rows = []
     for aum in sorted({p.aum for p in points}):
         cells = [_aum(aum)]
         for figure in ("gross", "net_pnl", "sharpe"):
-            cells += [_capacity_cell(found.get((aum, m)), figure, defined[m]) for m in multiples]
+            cells += [_capacity_cell(found.get((aum, m)), figure, earns[m]) for m in multiples]
         rows.append(cells)
     words = ["× ½" if m == 0.5 else f"× {m:g}" for m in multiples]
     columns = ["Size", *(f"{name} {w}" for name in ("Gross", "Net a year", "Sharpe") for w in words)]
     note = "The book is optimized again at each size; × is what the impact coefficient was multiplied with."
-    if not all(defined.values()):
+    if not all(earns.values()):
         note += f" Where net profit at {_aum(CAPACITY_BASE)} is not positive, capacity is not defined."
     return Table("Capacity", columns, rows, note)
 
 
-def _earns(points: Sequence[CapacityPoint], multiple: float) -> bool:
-    sizes = [p for p in points if p.impact_multiple == multiple and p.aum >= CAPACITY_BASE]
-    return bool(sizes) and min(sizes, key=lambda p: p.aum).net_pnl > 0
+def defined(tried: Sequence[tuple[float, float]]) -> bool:
+    """Say whether there is anything whose capacity could be told: whether a fund of ten million earns.
+
+    Parameters
+    ----------
+    tried : sequence of (float, float)
+        Size of the fund and its net profit. The smallest size of at least :data:`CAPACITY_BASE` is asked; where all are
+        smaller, the smallest.
+
+    Examples
+    --------
+    >>> defined([(1e6, -1.0), (1e7, 5.0), (1e8, -9.0)]), defined([(1e6, 1.0), (3e7, -5.0)])
+    (True, False)
+    """
+    base = [one for one in tried if one[0] >= CAPACITY_BASE] or list(tried)
+    return bool(base) and min(base)[1] > 0
 
 
-def _capacity_cell(point: CapacityPoint | None, figure: str, defined: bool) -> str:
-    if not defined:
+def _capacity_cell(point: CapacityPoint | None, figure: str, earns: bool) -> str:
+    if not earns:
         return NOT_DEFINED
     if point is None:
         return "–"

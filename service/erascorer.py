@@ -31,7 +31,7 @@ from market.targets import coverage, forward_returns, neutral_target
 from market.universe import UniverseRule, select_members
 from market.windows import last_base_row
 from service.diagnosis import AGAINST_EXAMPLE, EraLine, EraState, MeasuredEra, SignalEra
-from service.historylabels import HistoryLabels
+from service.historylabels import HistoryLabels, meaningless
 from service.replay.providers.momentum import momentum_at
 from service.workflows.retentions import retained_ppb
 from signals.constancy import is_constant
@@ -133,9 +133,14 @@ class EraScorer:
         return found
 
     def notice_unknown(self, findings: FindingList) -> None:
-        """Name the first identifiers that no asset of the panel ever has."""
+        """Name the first identifiers that no asset of the panel ever has, and those that several datasets share."""
         known = {*self.panel.assets.tickers.tolist(), *self.outcome.assets.tickers.tolist(), *self.panel.words.ever("tickers")}
-        unknown = [label for label in self.history.labels if label not in known]
+        unknown, shared = meaningless(self.history.labels, known)
+        if shared:
+            named = _named(list(shared)[:NAMES_SHOWN], len(shared))
+            meant = ", ".join(next(iter(shared.values())))
+            message = f"Identifiers of more than one asset, left out: {named}. Say which is meant, as in {meant}."
+            findings.notice(Code.LABEL_AMBIGUOUS, message)
         if unknown:
             named = _named(unknown[:NAMES_SHOWN], len(unknown))
             findings.notice(Code.ID_UNKNOWN, f"Identifiers without prices, left out: {named}.")

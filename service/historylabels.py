@@ -5,7 +5,8 @@ asset that had it as ticker on that date; where none had, the asset that has it 
 evening of each date for the former; the latter only finds the asset's name and says nothing of the market.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,3 +72,28 @@ def _places(labels: Sequence[str], assets: AssetTable, members: IntArray) -> Int
     place_of = {ticker: place for place, ticker in enumerate(assets.tickers.tolist())}
     place_of |= zip(distinct_labels(assets, members), members.tolist(), strict=True)
     return np.array([place_of.get(label, NOBODY) for label in labels], dtype=np.int64)
+
+
+def meaningless(labels: Sequence[str], known: Collection[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the labels that are not ``known``: those that nobody knows, and those that several datasets share.
+
+    A ticker of several datasets has no bare name: each of its assets has the country or the name of its dataset behind it.
+
+    Returns
+    -------
+    unknown : list of str
+    shared : dict of str to list of str
+        The names that could be meant, by label.
+
+    Examples
+    --------
+    >>> meaningless(["A", "B", "C"], {"A", "B:GB", "B:US"})
+    (['C'], {'B': ['B:GB', 'B:US']})
+    """
+    meant: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(known):
+        label, colon, _ = name.partition(":")
+        if colon:
+            meant[label].append(name)
+    missing = [label for label in labels if label not in known]
+    return [x for x in missing if x not in meant], {x: meant[x] for x in missing if x in meant}

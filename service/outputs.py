@@ -11,13 +11,19 @@ from crowdalpha.errors import InputRejected
 from service.atomic import write_file
 
 
-def refuse_output(path: Path | None) -> None:
+def refuse_output(path: Path | None, *read: Path | None) -> None:
     """Refuse a path at which no file could be written now; None is no path, and fine.
+
+    Parameters
+    ----------
+    path : Path or None
+    *read : Path or None
+        Files that the same command reads.
 
     Raises
     ------
     InputRejected
-        OUTPUT_PATH for a folder, a folder that is not there, or one that takes no files.
+        OUTPUT_PATH for a folder, a folder that is not there, one that takes no files, or one of the files that are read.
     """
     if path is None:
         return
@@ -28,6 +34,8 @@ def refuse_output(path: Path | None) -> None:
             raise InputRejected(Code.OUTPUT_PATH, f"There is no folder '{path.parent}' for the file '{path.name}'.")
         if not os.access(path.parent, os.W_OK):
             raise InputRejected(Code.OUTPUT_PATH, f"The folder '{path.parent}' takes no files.")
+        if any(source is not None and source.exists() and path.exists() and path.samefile(source) for source in read):
+            raise InputRejected(Code.OUTPUT_PATH, f"'{path}' is what is read here, and would be written over.")
     except (OSError, ValueError) as error:  # a name that is too long, or holds a zero byte
         raise InputRejected(Code.OUTPUT_PATH, f"'{str(path)[:80]}' is no path of a file here.") from error
 

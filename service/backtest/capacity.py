@@ -3,8 +3,8 @@
 1. The walk is repeated for each size of the fund, from ten million to five billion. Each time the optimizer knows the size: it
    trades less of what it would move, so the gross that is reached falls before the result does.
 2. All of it with half, once and twice the mandate's impact coefficient, which nobody knows better than that.
-3. The *capacity* at a coefficient is the size with the largest net profit a year. It is not defined where the smallest fund
-   earns nothing: what loses money small has no size at which it earns.
+3. The *capacity* at a coefficient is the size with the largest net profit a year. It is not defined where a fund of ten million
+   earns nothing (:func:`portfolio.sheetsections.defined`): what loses money small has no size at which it earns.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from crowdalpha import __version__
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from portfolio.mandate import SESSIONS_PER_YEAR
-from portfolio.sheetsections import CapacityPoint
+from portfolio.sheetsections import CapacityPoint, defined
 from service.backtest.finish import Workers, finish
 from service.backtest.spec import BacktestSpec
 from service.context import Platform
@@ -143,7 +143,7 @@ def _point(row: dict[str, Any]) -> CapacityPoint:
 
 def _capacity(rows: Sequence[dict[str, Any]], factor: float) -> str:
     tried = [row for row in rows if row["impact_factor"] == factor]
-    if tried[0]["net_pnl"] <= 0:
+    if not defined([(row["aum"], row["net_pnl"]) for row in tried]):
         return NOT_DEFINED
     best = max(tried, key=lambda row: float(row["net_pnl"]))
     return f"{'at least ' if best is tried[-1] else ''}{best['aum'] / MILLION:,.0f} M"

@@ -51,7 +51,7 @@ def read_grid(path: Path, settings: Settings) -> list[Cell]:
         that no grid has; MANDATE_INVALID for what no mandate has.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputRejected(Code.REQUEST_INVALID, f"The grid '{path.name}' cannot be read: {error}.") from error
     unknown = sorted(set(values) - {*LISTS, *DATES, "mandate"})

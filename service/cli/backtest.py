@@ -103,7 +103,7 @@ def run(
     from service.outputs import refuse_output, write_output
     from service.workflows.backtest import BacktestRoom
 
-    refuse_output(html)
+    refuse_output(html, signal)
     with open_platform(home) as platform, ConsoleProgress() as progress:
         under = named_mandate(platform.settings, mandate)
         spec = BacktestSpec(

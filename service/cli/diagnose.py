@@ -44,7 +44,7 @@ def diagnose(
 
     with open_platform(home) as platform, ConsoleProgress() as progress:
         page = html or platform.home.reports / f"diagnosis-{file.stem}.html"
-        refuse_output(page)
+        refuse_output(page, file)
         found = diagnose_file(platform, file, progress)
     write_output(page, render_diagnosis(found).encode())
     if as_json:

@@ -27,7 +27,7 @@ def load_mandate(name: str, config_dir: Path | None = None) -> tuple[dict[str, A
     """
     path = named_file(config_dir, "mandates", name)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8")), str(path)
+        return tomllib.loads(path.read_text(encoding="utf-8-sig")), str(path)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputRejected(Code.SETTING_INVALID, f"{path} cannot be read as TOML: {error}.") from error
 
@@ -37,7 +37,7 @@ def lines_of(source: str) -> dict[str, int]:
 
     It is the parser itself that is asked: a key begins behind the longest beginning of the file that is TOML without it.
     """
-    text = Path(source).read_text(encoding="utf-8").splitlines()
+    text = Path(source).read_text(encoding="utf-8-sig").splitlines()
     found: dict[str, int] = {}
     behind = 0
     for end in range(1, len(text) + 1):

@@ -54,7 +54,7 @@ class Key:
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file as a flat mapping from dotted key to value; raises InputRejected (``SETTING_INVALID``)."""
     try:
-        return flat(tomllib.loads(path.read_text(encoding="utf-8")))
+        return flat(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except FileNotFoundError as error:
         raise InputRejected(Code.SETTING_INVALID, f"There is no settings file {path}.") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

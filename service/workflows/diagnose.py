@@ -102,7 +102,7 @@ def read_file(path: Path) -> History:
             return _read_parquet(path)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise InputRejected(Code.REQUEST_INVALID, f"The file '{path.name}' cannot be read: {reason}.") from error
+        raise InputRejected(Code.REQUEST_INVALID, f"The file '{path}' cannot be read: {reason}.") from error
 
 
 def _read_parquet(path: Path) -> History:

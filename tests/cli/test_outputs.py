@@ -43,6 +43,19 @@ def test_a_path_that_takes_no_file_is_refused_before_the_work(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder"]
 
 
+@pytest.mark.parametrize("command", [["backtest", "run", "--signal"], ["diagnose"]])
+def test_what_is_read_is_not_written_over(
+    home: Path, tmp_path: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    signal = tmp_path / "signal.csv"
+    signal.write_text("ticker,date,signal\nA,2016-01-08,0.5\n")
+    (tmp_path / "link.csv").symlink_to(signal)
+    for page in (signal, tmp_path / ".." / tmp_path.name / "signal.csv", tmp_path / "link.csv"):
+        assert run([*command, str(signal), "--html", str(page), "--home", str(home)]) == 2
+        assert "output_path" in capsys.readouterr().err
+    assert signal.read_text().startswith("ticker,date")
+
+
 def test_a_key_is_not_written_into_nowhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["key", "auditor", str(tmp_path / "nowhere" / "key")]) == 2
     assert "output_path" in capsys.readouterr().err

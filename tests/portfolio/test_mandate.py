@@ -11,7 +11,7 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from portfolio.contradictions import LIMIT_KEYS, RELAXABLE
 from portfolio.mandate import Mandate, mandate_from_mapping
-from service.settings import lines_of
+from service.settings import lines_of, load_mandate
 
 CONFIG = Path(__file__).parents[2] / "config" / "mandates"
 SHIPPED = CONFIG / "market-neutral.toml"
@@ -68,6 +68,10 @@ def test_every_key_of_a_shipped_file_has_a_comment(path):
         ("name", ""),
         ("name", 7),
         ("hard", 1.0),
+        ("hard", [1, 2]),
+        ("gross_max", 10**400),
+        ("sessions_per_rebalance", 10**400),
+        ("hard", {"gross_max": 10**400}),
     ],
 )
 def test_a_wrong_key_or_value_is_named(key, value):
@@ -75,7 +79,23 @@ def test_a_wrong_key_or_value_is_named(key, value):
     with pytest.raises(InputRejected) as caught:
         mandate_from_mapping({"name": "m", key: value}, source="fund.toml")
     assert caught.value.code == Code.MANDATE_INVALID
-    assert caught.value.findings[0].column == key
+    assert caught.value.findings[0].column.partition(".")[0] == key
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("relaxation", ["turnover", 5], "a list of texts"),
+        ("hard", [1, 2], "a table"),
+        ("gross_max", "3", "a number"),
+        ("sessions_per_rebalance", 2.5, "a whole number"),
+        ("fill", 1, "a text"),
+        ("gross_max", 10**400, "at most 18 digits"),
+    ],
+)
+def test_what_a_value_must_be_is_said_in_words_of_toml(key, value, words):
+    with pytest.raises(InputRejected, match=f"{key} is .*{words}"):
+        mandate_from_mapping({"name": "m", key: value})
 
 
 CONTRADICTIONS = {
@@ -116,6 +136,15 @@ def test_a_contradiction_is_told_with_key_and_line(case, tmp_path):
     assert caught.value.code == Code.MANDATE_INVALID
     assert [(f.column, f.row) for f in caught.value.findings] == [(key, line)]
     assert (f", line {line}," in caught.value.message) == (line is not None)
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
+    folder = tmp_path / "mandates"
+    folder.mkdir()
+    (folder / "mine.toml").write_bytes(b'\xef\xbb\xbfname = "m"\ngross_max = "much"\n')
+    values, source = load_mandate("mine", tmp_path)
+    with pytest.raises(InputRejected, match="line 2"):
+        mandate_from_mapping(values, source, lines_of(source))
 
 
 def test_lines_are_those_of_the_file(tmp_path):

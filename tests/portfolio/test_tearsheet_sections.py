@@ -163,8 +163,9 @@ def test_capacity_by_hand():
     assert "not defined" in table.note
     assert capacity_table([]) is None
     assert capacity_table(points[:2]).rows[0][1:] == ["1.50", "1.50", "0.40 M", "0.20 M", "0.80", "0.80"]
-    # Without a backtest at 10 M or above, nothing can be said.
-    assert capacity_table([CapacityPoint(1e6, 1.0, 1.0, 1e5, 1.0)]).rows[0][1] == NOT_DEFINED
+    # Without a backtest at 10 M or above, the smallest is asked.
+    assert capacity_table([CapacityPoint(1e6, 1.0, 1.0, 1e5, 1.0)]).rows[0][1] == "1.00"
+    assert capacity_table([CapacityPoint(1e6, 1.0, 1.0, -1e5, 1.0)]).rows[0][1] == NOT_DEFINED
 
 
 def test_names_from_outside_are_escaped_in_every_section(data):

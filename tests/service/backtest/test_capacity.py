@@ -94,6 +94,14 @@ def test_what_loses_money_small_has_no_capacity() -> None:
     assert _capacity(rows_of(0.0, 8.0, 9.0), 1.0) == NOT_DEFINED
 
 
+def test_a_fund_of_ten_million_is_asked_also_where_smaller_ones_were_tried() -> None:
+    """As on the tear sheet: one rule in both."""
+    assert _capacity([{"impact_factor": 1.0, "aum": 1e3, "net_pnl": -7.69}, *rows_of(160_617.0, 1.0)], 1.0) == "10 M"
+    assert _capacity([{"impact_factor": 1.0, "aum": 1e6, "net_pnl": 5.0}, *rows_of(-1.0, 9.0)], 1.0) == NOT_DEFINED
+    small = [{"impact_factor": 1.0, "aum": 1e6 * k, "net_pnl": profit} for k, profit in ((1, 5.0), (2, 3.0))]
+    assert _capacity(small, 1.0) == "1 M"
+
+
 def test_a_question_without_an_answer_is_refused(home: Room) -> None:
     spec = spec_of(home)
     free = replace(spec, mandate=replace(spec.mandate, impact_coefficient=0.0))
