@@ -81,4 +81,4 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise InputRejected(Code.REQUEST_INVALID, f"The file '{path.name}' cannot be read: {reason}.") from error
+        raise InputRejected(Code.REQUEST_INVALID, f"The file '{path}' cannot be read: {reason}.") from error

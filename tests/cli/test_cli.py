@@ -465,6 +465,13 @@ def test_a_wrong_request_is_one_sentence(crowdalpha: Run, home: Path, line: str,
     assert f"[{code}]" in err
 
 
+def test_what_cannot_be_read_is_called_as_it_was_given(crowdalpha: Run, home: Path) -> None:
+    for given in (".", "..", "nowhere/file.csv"):
+        code, _, err = crowdalpha("submit", given, "-m", "quiet_a", "--home", home)
+        assert code == 2
+        assert f"The file '{given}' cannot be read: " in err
+
+
 def test_every_whole_number_of_the_command_line_has_bounds() -> None:
     """A number that a database or a calendar cannot hold is a wrong line, and no fault of the program."""
     seen, unbounded = 0, []
