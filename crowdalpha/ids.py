@@ -13,6 +13,10 @@ ModelId = NewType("ModelId", str)
 SubmissionId = NewType("SubmissionId", str)
 
 
+ROUND_NUMBER_MAX = 10_000_000
+"""No round has a higher number: a round each minute would take nineteen years to reach it. Databases hold it in 32 bits."""
+
+
 class Tournament(IntEnum):
     """A tournament; its number is the one that the numerapi client sends."""
 

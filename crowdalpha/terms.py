@@ -22,6 +22,9 @@ PAYING_KINDS = ("corr", "mmc", "fnc", "neutral_corr", "neutral_mmc", "alpha", "m
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 
+SESSIONS_MAX = 252
+"""Sessions that lag and horizon may have together: a year. Calendars reach no further ahead with certainty."""
+
 RETENTION_RULES = ("none", "neutral_churn")
 
 _LATER = frozenset({"choices_ppb", "churn_max_ppb", "turnover_max_ppb"})
@@ -67,6 +70,20 @@ class ScoringTerms:
             raise _refuse("the shares of the bins are positive and sum to 100")
         if not 0 < self.coverage_min_ppb <= PPB:
             raise _refuse("the least coverage lies between 0 and 1")
+
+    def refuse_for_new(self) -> None:
+        """Refuse what no new round may have; a round that an earlier version opened with it stays readable.
+
+        Raises
+        ------
+        InputRejected
+            TERMS_INVALID for a kind that is named twice, or a lag and a horizon of more than :data:`SESSIONS_MAX` sessions.
+        """
+        doubled = [kind for kind in self.kinds if self.kinds.count(kind) > 1]
+        if doubled:
+            raise _refuse(f"the score kind {doubled[0]} is named twice")
+        if self.lag_sessions + self.horizon_sessions > SESSIONS_MAX:
+            raise _refuse(f"lag and horizon have at most {SESSIONS_MAX} sessions together")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +147,12 @@ class PayoutTerms:
         defaults, offered = dict(self.multipliers_ppb), dict(self.choices_ppb)
         if len(offered) < len(self.choices_ppb) or any(defaults.get(kind) not in among for kind, among in offered.items()):
             raise _refuse("multipliers to choose from stand once a kind, and the kind's own multiplier is one of them")
+
+    def refuse_for_new(self) -> None:
+        """Refuse what no new round may have, a value to choose that stands twice; raises InputRejected TERMS_INVALID."""
+        for kind, among in self.choices_ppb:
+            if len(set(among)) < len(among):
+                raise _refuse(f"each multiplier of {kind} to choose from stands once")
 
     def allowed_choice(self, wished_ppb: Mapping[str, int]) -> dict[str, int]:
         """Return of the multipliers that a provider wishes, by kind in ppb, those that these terms offer.
@@ -212,6 +235,11 @@ class RoundTerms:
             return cls(str(data["name"]), ScoringTerms(**scoring), PayoutTerms(**payout), ProofTerms(**proof))
         except (KeyError, TypeError, ValueError) as error:
             raise _refuse(f"{type(error).__name__} at {error}") from error
+
+    def refuse_for_new(self) -> None:
+        """Refuse what no new round may have, though rounds that stand may; raises InputRejected TERMS_INVALID."""
+        self.scoring.refuse_for_new()
+        self.payout.refuse_for_new()
 
     @property
     def hash(self) -> str:

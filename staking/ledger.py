@@ -180,7 +180,9 @@ def changed_balances(balances: Mapping[AccountId, int], transfer: Transfer) -> B
             who = SPOKEN[account_class(entry.account)]
             raise Conflict(Code.BALANCE_TOO_LOW, f"{who} holds {have} tokens and cannot give {need} ({entry.account}).")
         if abs(after) > ATOMS_MAX:
-            raise Conflict(Code.AMOUNT_INVALID, f"No account can hold as much as this would bring to {entry.account}.")
+            tokens = format_amount(abs(entry.amount_atoms))
+            told = "with what was moved before, it is more than a ledger can hold"
+            raise Conflict(Code.AMOUNT_INVALID, f"A {transfer.kind} of {tokens} tokens is too much: {told}.")
         changed[entry.account] = after
     return changed
 

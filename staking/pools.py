@@ -15,17 +15,26 @@ from collections.abc import Mapping, Sequence
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from crowdalpha.terms import PPB
+from crowdalpha.terms import ATOMS_PER_TOKEN, PPB
 from staking.accounts import pool_account, stake_account
+from staking.amount import format_amount
 from staking.ledger import LedgerEntry, Transfer
 from staking.stakes import Candidate
 
 
 def check_weights(weights_ppb: Mapping[str, int]) -> None:
-    """Refuse weights that are not positive or sum to more than one; raises InputRejected ``POOL_WEIGHTS``."""
+    """Refuse weights, by model, that are not positive or sum to more than one; raises InputRejected ``POOL_WEIGHTS``."""
+    for name, weight in weights_ppb.items():
+        if not 0 < weight <= PPB:
+            told = f"The weight of '{name[:40]}' is {_decimal(weight)}; a weight lies above 0 and is at most 1."
+            raise InputRejected(Code.POOL_WEIGHTS, told)
     total = sum(weights_ppb.values())
-    if min(weights_ppb.values(), default=1) <= 0 or total > PPB:
-        raise InputRejected(Code.POOL_WEIGHTS, f"The weights of a pool are above 0 and sum to at most 1, not to {total} ppb.")
+    if total > PPB:
+        raise InputRejected(Code.POOL_WEIGHTS, f"The weights of a pool sum to at most 1, not to {_decimal(total)}.")
+
+
+def _decimal(weight_ppb: int) -> str:
+    return format_amount(weight_ppb * (ATOMS_PER_TOKEN // PPB))
 
 
 def targets(pool_atoms: int, models: Sequence[Candidate], weights_ppb: Mapping[str, int]) -> dict[str, int]:

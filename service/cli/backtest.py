@@ -8,12 +8,15 @@ import typer
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from service.cli.options import HOME, HomeOption, JsonOption, parse_date
+from service.cli.options import HOME, SEED_MAX, HomeOption, JsonOption, parse_date
 
 if TYPE_CHECKING:
     from portfolio.mandate import Mandate
     from service.backtest.finish import Workers
     from service.backtest.spec import Fill
+
+WORKERS_MAX = 1_024
+"""More processes than one machine has use for."""
 
 app = typer.Typer(help="Walk the fund's decisions through the past.", no_args_is_help=True)
 
@@ -34,7 +37,7 @@ DeathsOption = Annotated[
     float,
     typer.Option("--deaths", metavar="PERCENT", help="Let so many percent of the assets die a year, as survivors did not."),
 ]
-DeathSeedOption = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of the deaths.")]
+DeathSeedOption = Annotated[int, typer.Option("--seed", min=0, max=SEED_MAX, metavar="N", help="Of the deaths.")]
 
 
 ExecutorOption = Annotated[
@@ -44,7 +47,7 @@ SchedulerOption = Annotated[
     str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Of a running Dask scheduler; else a cluster is made here.")
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option("--workers", min=1, metavar="N", help="Processes; one a processor without it.")
+    int | None, typer.Option("--workers", min=1, max=WORKERS_MAX, metavar="N", help="Processes; one a processor without it.")
 ]
 
 

@@ -10,7 +10,7 @@ import typer
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from service.cli import publish
-from service.cli.options import HOME, HomeOption, JsonOption, parse_date
+from service.cli.options import HOME, SEED_MAX, HomeOption, JsonOption, parse_date
 
 
 class SourceName(StrEnum):
@@ -61,7 +61,9 @@ def ingest(
     last: Annotated[
         str | None, typer.Option("--to", metavar="DATE", help="Last session to fetch; by default the newest.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Which market --source synthetic makes.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=SEED_MAX, metavar="N", help="Which market --source synthetic makes.")
+    ] = 0,
     home: HomeOption = HOME,
     as_json: JsonOption = False,
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.options import HOME, HomeOption, JsonOption, TournamentLabel, TournamentOption
+from service.reports.ranking import YEAR_MAX, YEAR_MIN
 
 SCORE_DECIMALS = 4
 
@@ -17,7 +18,9 @@ def add_to(app: typer.Typer) -> None:
 def leaderboard(
     tournament: TournamentOption = TournamentLabel.SIGNALS,
     by: Annotated[str, typer.Option("--by", metavar="KIND", help="paid, a kind of score, or return.")] = "paid",
-    season: Annotated[int | None, typer.Option("--season", min=1900, metavar="YEAR", help="The providers of a season.")] = None,
+    season: Annotated[
+        int | None, typer.Option("--season", min=YEAR_MIN, max=YEAR_MAX, metavar="YEAR", help="The providers of a season.")
+    ] = None,
     providers: Annotated[bool, typer.Option("--providers", help="Providers instead of models.")] = False,
     home: HomeOption = HOME,
     as_json: JsonOption = False,

@@ -11,6 +11,8 @@ from service.cli.options import HOME, HomeOption, JsonOption, parse_tokens
 app = typer.Typer(help="The ledger: show, verify, heads, corrections.", no_args_is_help=True)
 
 RECORDS_SHOWN = 40
+RECORDS_SHOWN_MAX = 1_000_000_000
+"""More than any ledger has: whoever wants all of it writes this."""
 
 CorrectionArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the correction.")]
 ByOption = Annotated[str, typer.Option("--by", metavar="NAME", help="Who says so.")]
@@ -18,7 +20,9 @@ ByOption = Annotated[str, typer.Option("--by", metavar="NAME", help="Who says so
 
 @app.command("show")
 def show(
-    last: Annotated[int, typer.Option("--last", min=0, metavar="N", help="How many of the newest transfers.")] = RECORDS_SHOWN,
+    last: Annotated[
+        int, typer.Option("--last", min=0, max=RECORDS_SHOWN_MAX, metavar="N", help="How many of the newest transfers.")
+    ] = RECORDS_SHOWN,
     home: HomeOption = HOME,
     as_json: JsonOption = False,
 ) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from crowdalpha.ids import ROUND_NUMBER_MAX
 from service.cli.options import HOME, HomeOption, JsonOption, TournamentLabel, round_key
 
 app = typer.Typer(help="The stake-weighted meta-model.", no_args_is_help=True)
@@ -12,7 +13,10 @@ TournamentChoice = Annotated[
     TournamentLabel | None, typer.Option("--tournament", "-t", help="One tournament and its history; both without.")
 ]
 RoundChoice = Annotated[
-    int | None, typer.Option("--round", min=1, metavar="NUMBER", help="One round of the tournament, signals if none is named.")
+    int | None,
+    typer.Option(
+        "--round", min=1, max=ROUND_NUMBER_MAX, metavar="NUMBER", help="One round of the tournament, signals if none is named."
+    ),
 ]
 
 HISTORY_COLUMNS = (

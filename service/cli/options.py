@@ -9,13 +9,18 @@ import typer
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from crowdalpha.ids import RoundKey, Tournament
+from crowdalpha.ids import ROUND_NUMBER_MAX, RoundKey, Tournament
 
 HOME = Path("home")
 
 HomeOption = Annotated[Path, typer.Option("--home", envvar="CROWDALPHA_HOME", metavar="DIR", help="Folder of the platform.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="The same seed gives the same season.")]
+SEED_MAX = 2**63 - 1
+"""What a file or a database holds as a whole number."""
+
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, max=SEED_MAX, metavar="N", help="The same seed gives the same season.")
+]
 
 
 class TournamentLabel(StrEnum):
@@ -31,7 +36,7 @@ class TournamentLabel(StrEnum):
 
 
 TournamentOption = Annotated[TournamentLabel, typer.Option("--tournament", "-t", help="Which tournament.")]
-RoundNumberArgument = Annotated[int, typer.Argument(min=1, metavar="NUMBER", help="Number of the round.")]
+RoundNumberArgument = Annotated[int, typer.Argument(min=1, max=ROUND_NUMBER_MAX, metavar="NUMBER", help="Number of the round.")]
 
 
 def round_key(tournament: TournamentLabel, number: int) -> RoundKey:
@@ -76,4 +81,4 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise InputRejected(Code.REQUEST_INVALID, f"The file '{path.name}' cannot be read: {reason}.") from error
+        raise InputRejected(Code.REQUEST_INVALID, f"The file '{path}' cannot be read: {reason}.") from error

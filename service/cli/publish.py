@@ -7,6 +7,9 @@ import typer
 
 from service.cli.options import HOME, HomeOption, JsonOption
 
+WEEKS_MAX = 5_200
+"""A hundred years."""
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
@@ -16,7 +19,13 @@ def add_to(app: typer.Typer) -> None:
 def publish(
     weeks: Annotated[
         int | None,
-        typer.Option("--weeks", min=1, metavar="N", help="Most weekly eras of a first publication; the setting by default."),
+        typer.Option(
+            "--weeks",
+            min=1,
+            max=WEEKS_MAX,
+            metavar="N",
+            help="Most weekly eras of a first publication; the setting by default.",
+        ),
     ] = None,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Build every era anew, with what has been corrected since; moves the border.")

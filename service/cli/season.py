@@ -11,6 +11,8 @@ from service.cli.options import HOME, HomeOption, JsonOption, SeedOption, parse_
 
 SEED = 0
 UNIVERSE_SIZE = 1000
+UNIVERSE_SIZE_MAX = 1_000_000
+"""More than all exchanges list."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,7 +44,9 @@ def replay(
     first: Annotated[str, typer.Option("--from", metavar="DATE", help="First date, YYYY-MM-DD.")],
     last: Annotated[str, typer.Option("--to", metavar="DATE", help="Last date; nothing later is read.")],
     meta: Annotated[Path | None, typer.Option("--meta", metavar="FILE", help="CSV of sectors and the like.")] = None,
-    universe: Annotated[int, typer.Option("--universe", min=1, metavar="N", help="Assets in a round.")] = UNIVERSE_SIZE,
+    universe: Annotated[
+        int, typer.Option("--universe", min=1, max=UNIVERSE_SIZE_MAX, metavar="N", help="Assets in a round.")
+    ] = UNIVERSE_SIZE,
     seed: SeedOption = SEED,
     home: HomeOption = HOME,
     as_json: JsonOption = False,

@@ -7,10 +7,10 @@ import typer
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from crowdalpha.terms import ATOMS_PER_TOKEN, PPB
+from crowdalpha.terms import ATOMS_PER_TOKEN, PPB, PayoutTerms
 from service.cli.options import HOME, HomeOption, JsonOption, parse_tokens
 
-CHOICE = re.compile(r"([a-z_]{1,20})=([0-9]{1,9}(?:\.[0-9]{1,9})?)")
+CHOICE = re.compile(r"([a-z_]{1,20})=(-?)([0-9]{1,9}(?:\.[0-9]{1,9})?)")
 
 ChoicesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[KIND=MULTIPLIER]...", help="What is chosen, such as mmc=2.")
@@ -65,16 +65,23 @@ def choose(
 ) -> None:
     """Choose a model's multipliers where the terms offer some.
 
-    Without KIND=MULTIPLIER what was chosen is forgotten. Rounds freeze the choice when they close.
+    Without KIND=MULTIPLIER what was chosen is forgotten. Each round freezes, when it closes, what its own terms offer of it.
     """
     from service.context import open_platform
     from service.workflows.choose import choose as choose_multipliers
 
     chosen = parse_choices(multipliers or [])
     with open_platform(home) as platform:
-        terms = choose_multipliers(platform, model, chosen)
-    told = [f"{m / PPB:g} × {kind}" for kind, m in (dict(terms.payout.multipliers_ppb) | chosen).items()]
-    typer.echo(f"Under the terms {terms.name}, {model} is paid {' + '.join(told)} from the next close on.")
+        offers = choose_multipliers(platform, model, chosen)
+    for key, terms in offers.open_rounds:
+        typer.echo(f"{model} is paid {_paid(terms.payout, chosen)} in {key}, which is open under the terms {terms.name}.")
+    in_force = offers.in_force
+    typer.echo(f"{model} is paid {_paid(in_force.payout, chosen)} in rounds that open under the terms {in_force.name}.")
+
+
+def _paid(terms: PayoutTerms, chosen_ppb: dict[str, int]) -> str:
+    paid = dict(terms.multipliers_ppb) | terms.allowed_choice(chosen_ppb)
+    return " + ".join(f"{multiplier / PPB:g} × {kind}" for kind, multiplier in paid.items())
 
 
 def parse_choices(texts: list[str]) -> dict[str, int]:
@@ -87,5 +94,6 @@ def parse_choices(texts: list[str]) -> dict[str, int]:
         if parts is None or parts[1] in chosen:
             message = f"'{text[:40]}' is no choice; write each kind once, with at most nine decimals, such as mmc=0.5."
             raise InputRejected(Code.CHOICE_INVALID, message)
-        chosen[parts[1]] = parse_amount(parts[2]) * PPB // ATOMS_PER_TOKEN
+        magnitude = parse_amount(parts[3]) * PPB // ATOMS_PER_TOKEN
+        chosen[parts[1]] = -magnitude if parts[2] else magnitude
     return chosen

@@ -1,4 +1,4 @@
-"""Who asks: the platform behind the request, and the provider behind its API key.
+"""Who asks, and for what: the platform behind the request, the provider behind its API key, and the parameters of its address.
 
 It decides nothing itself: whether a key holds is the answer of :func:`service.workflows.accounts.authenticate`.
 """
@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.params import Query
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
@@ -26,6 +28,22 @@ def platform_of(request: Request) -> Platform:
 
 
 OurPlatform = Annotated[Platform, Depends(platform_of)]
+
+
+async def refuse_unknown_parameters(request: Request) -> None:
+    """Refuse a query parameter that the route does not declare: a misspelt ``round`` would send a file to another round.
+
+    Raises
+    ------
+    InputRejected
+        REQUEST_INVALID, naming the parameter and those that there are.
+    """
+    declared = get_flat_params(request.scope["route"].dependant)
+    known = sorted(field.alias for field in declared if isinstance(field.field_info, Query))
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        told = f"there are: {', '.join(known)}" if known else "there are none"
+        raise InputRejected(Code.REQUEST_INVALID, f"This address takes no parameter '{unknown[0][:40]}'; {told}.")
 
 
 def provider_with(scope: str) -> Callable[[Request], ProviderRecord]:

@@ -6,14 +6,14 @@ plain functions, so that they run on the server's worker threads; each workflow 
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.responses import JSONResponse
 
 from crowdalpha import __version__
 from service import queries
 from service.context import Platform
 from service.http import datasets, errors, models, rounds, standings
-from service.http.access import OurPlatform
+from service.http.access import OurPlatform, refuse_unknown_parameters
 from service.http.frame import RequestFrame
 
 HEALTHY = "ok"
@@ -36,10 +36,8 @@ def create_app(platform: Platform) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.platform = platform
-    app.include_router(rounds.router, prefix="/v1")
-    app.include_router(models.router, prefix="/v1")
-    app.include_router(standings.router, prefix="/v1")
-    app.include_router(datasets.router, prefix="/v1")
+    for part in (rounds, models, standings, datasets):
+        app.include_router(part.router, prefix="/v1", dependencies=[Depends(refuse_unknown_parameters)])
     app.add_api_route("/health", _health, methods=["GET"], tags=["health"])
     pages.install(app)
     errors.install(app)

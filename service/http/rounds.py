@@ -11,7 +11,7 @@ from starlette.responses import Response
 from crowdalpha.canonical import sha256_hex
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from crowdalpha.ids import RoundKey, Tournament
+from crowdalpha.ids import ROUND_NUMBER_MAX, RoundKey, Tournament
 from service import metamodels, queries
 from service.context import Platform
 from service.frames import get_frame
@@ -22,7 +22,6 @@ from service.workflows.publish_bundle import bundle_of
 router = APIRouter(tags=["rounds"])
 
 PARQUET = "application/vnd.apache.parquet"
-ROUND_NUMBER_MAX = 10_000_000
 
 
 def tournament_of(label: str) -> Tournament:

@@ -9,11 +9,10 @@ from service.http.models import model_name
 from service.http.rounds import tournament_of
 from service.reports.earned import earned_by
 from service.reports.pending import pending_payouts, pending_total
+from service.reports.ranking import YEAR_MAX, YEAR_MIN
 from service.reports.standings import PAID, provider_standings, season_standings, standings
 
 router = APIRouter(tags=["standings"])
-
-YEAR_MIN, YEAR_MAX = 1900, 9998
 
 ByQuery = Annotated[str, Query(max_length=40)]
 

@@ -6,7 +6,7 @@ It does not look into them: reading and judging the file is the workflow's.
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
@@ -25,8 +25,8 @@ class Upload:
     filename: str
 
 
-async def read_upload(request: Request) -> Upload:
-    """Return the uploaded file of ``request``.
+async def read_upload(request: Request, filename: Annotated[str, Query()] = "") -> Upload:
+    """Return the uploaded file of ``request``; ``filename`` is the name of a file that is the raw body.
 
     Raises
     ------
@@ -35,7 +35,7 @@ async def read_upload(request: Request) -> Upload:
     """
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         return await _from_form(request)
-    return Upload(await request.body(), _plain_name(request.query_params.get("filename", "")))
+    return Upload(await request.body(), _plain_name(filename))
 
 
 async def _from_form(request: Request) -> Upload:

@@ -163,9 +163,5 @@ def _with_round(platform: Platform, payload: Payload, workflow: Callable[[Platfo
 
 
 def _round(platform: Platform, tournament: Tournament, base: date) -> RoundRecord | None:
-    """Return the round based on ``base``; looked for from the newest backwards, because what is due is rarely old."""
     with platform.store.read() as connection:
-        found = rounds.latest_round(connection, tournament)
-        while found is not None and found.base_session > base:
-            found = rounds.round_by_key(connection, RoundKey(tournament, found.key.number - 1))
-    return found if found is not None and found.base_session == base else None
+        return rounds.round_of_session(connection, tournament, base)

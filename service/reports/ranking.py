@@ -19,6 +19,8 @@ from fractions import Fraction
 from crowdalpha.terms import ATOMS_PER_TOKEN
 
 YEAR_DAYS = 365
+YEAR_MIN, YEAR_MAX = 1900, 9998
+"""Of a season. Whether it is over is asked of the first day of the next year, and no date is later than 9999."""
 
 ROUNDS_MIN = 20
 """Five months of weekly rounds: less says more about luck than about the model."""

@@ -92,8 +92,7 @@ def standings(platform: Platform, tournament: Tournament, by: str = PAID) -> lis
     InputRejected
         ``request_invalid`` for another word.
     """
-    if by != RETURN:
-        check_kind(by)
+    _check_kind(by, (*KINDS, RETURN))
     with platform.store.read() as connection:
         now = platform.clock.now(connection)
         known = models.list_models(connection, tournament)
@@ -136,7 +135,7 @@ def _lines(whole: Settled, known: Sequence[ModelRecord], owners: Mapping[str, st
 
 def provider_standings(platform: Platform, tournament: Tournament, by: str = PAID) -> list[dict[str, Any]]:
     """Return one line a provider with a file in the last year: the stake-weighted reputation of its models; best first."""
-    check_kind(by)
+    _check_kind(by, KINDS)
     with platform.store.read() as connection:
         now = platform.clock.now(connection)
         of_year = _since(_resolved(connection, tournament), now - timedelta(days=YEAR_DAYS))
@@ -152,7 +151,7 @@ def provider_standings(platform: Platform, tournament: Tournament, by: str = PAI
 
 def season_standings(platform: Platform, tournament: Tournament, year: int, by: str = PAID) -> dict[str, Any]:
     """Return a season: its year, how many rounds it has so far, and one line a provider."""
-    check_kind(by)
+    _check_kind(by, KINDS)
     with platform.store.read() as connection:
         now = platform.clock.now(connection)
         of_season = [r for r in _resolved(connection, tournament) if r.base_session.year == year]
@@ -191,10 +190,9 @@ def _since(resolved: Sequence[RoundRecord], instant: datetime) -> list[RoundReco
     return [r for r in resolved if r.resolved_at is not None and r.resolved_at > instant]
 
 
-def check_kind(kind: str) -> None:
-    """Refuse what is no kind that a reputation can be of."""
-    if kind not in KINDS:
-        raise InputRejected(Code.REQUEST_INVALID, f"There is no standing by '{kind[:40]}'; there are: {', '.join(KINDS)}.")
+def _check_kind(kind: str, known: Sequence[str]) -> None:
+    if kind not in known:
+        raise InputRejected(Code.REQUEST_INVALID, f"There is no standing by '{kind[:40]}'; there are: {', '.join(known)}.")
 
 
 def _order(value: float | None, name: str) -> tuple[bool, float, str]:

@@ -21,6 +21,9 @@ _NONE = "none"
 REVEAL_DAYS_MAX = 36_500
 """A hundred years. Whoever means never says 0."""
 
+RETENTION_SLOPE_MAX = 1_000_000
+"""Far steeper than a step in churns of nine decimals needs, and a number that a double holds."""
+
 TERMS_SCHEMA: dict[str, Key] = {
     "kinds": Key("texts"),
     "horizon_sessions": Key("whole", minimum=1),
@@ -34,7 +37,7 @@ TERMS_SCHEMA: dict[str, Key] = {
     "stake_min_tokens": Key("exact", minimum=0, decimals=_TOKEN_DECIMALS),
     "retention": Key("text"),
     "retention_threshold": Key("exact", minimum=0, maximum=2, decimals=_RATIO_DECIMALS, optional=True),
-    "retention_slope": Key("whole", minimum=0, optional=True),
+    "retention_slope": Key("whole", minimum=0, maximum=RETENTION_SLOPE_MAX, optional=True),
     "churn_max": Key("exact", minimum=0, maximum=2, decimals=_RATIO_DECIMALS, optional=True),
     "turnover_max": Key("exact", minimum=0, maximum=1, decimals=_RATIO_DECIMALS, optional=True),
     "auditor_key": Key("text", optional=True),
@@ -77,9 +80,11 @@ def load_terms(name: str, config_dir: Path | None = None) -> RoundTerms:
     else:
         threshold = convert(values["stake_threshold_tokens"], _THRESHOLD, f"{path}: 'stake_threshold_tokens'")
     try:
-        return RoundTerms(name, _scoring(values), _payout(values, threshold), _proof(values))
+        terms = RoundTerms(name, _scoring(values), _payout(values, threshold), _proof(values))
+        terms.refuse_for_new()
     except InputRejected as error:
         raise InputRejected(error.code, f"{path}: {error.message}") from error
+    return terms
 
 
 def _scoring(values: dict[str, Any]) -> ScoringTerms:

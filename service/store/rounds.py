@@ -6,7 +6,7 @@ elsewhere; that it is one of the arrows is checked here once more, because a wro
 
 from collections.abc import Collection
 from dataclasses import fields
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
@@ -27,12 +27,14 @@ def _record(row: Row[Any]) -> RoundRecord:
 
 
 def add_round(connection: Connection, record: RoundRecord) -> None:
-    """Add a round; raises Conflict ROUND_STATE if its key stands already."""
+    """Add a round; raises Conflict ROUND_STATE if its key stands already, or its tournament has a round on its session."""
     values = {name: getattr(record, name) for name in _COLUMNS}
     statement = insert_into(connection, rounds).values(**round_values(record.key), state=record.state.value, **values)
     added = connection.execute(statement.on_conflict_do_nothing().returning(rounds.c.number)).first()
     if added is None:
-        raise Conflict(Code.ROUND_STATE, f"Round {record.key} stands already.")
+        raise Conflict(
+            Code.ROUND_STATE, f"Round {record.key} stands already, or another one that is based on {record.base_session}."
+        )
 
 
 def round_by_key(connection: Connection, key: RoundKey) -> RoundRecord | None:
@@ -45,6 +47,16 @@ def latest_round(connection: Connection, tournament: Tournament) -> RoundRecord 
     """Return the round of the highest number in the tournament, or None before the first."""
     statement = select(rounds).where(rounds.c.tournament == int(tournament)).order_by(rounds.c.number.desc()).limit(1)
     row = connection.execute(statement).first()
+    return None if row is None else _record(row)
+
+
+def round_of_session(connection: Connection, tournament: Tournament, base_session: date) -> RoundRecord | None:
+    """Return the round of the tournament that is based on ``base_session``, whatever its state, or None.
+
+    Of several, which earlier versions could open, that of the highest number.
+    """
+    based = (rounds.c.tournament == int(tournament)) & (rounds.c.base_session == base_session)
+    row = connection.execute(select(rounds).where(based).order_by(rounds.c.number.desc()).limit(1)).first()
     return None if row is None else _record(row)
 
 

@@ -111,6 +111,7 @@ rounds = Table(
     Column("submissions_root", Text),
     Column("void_reason", Text),
     CheckConstraint(column("state").in_([s.value for s in RoundState]), name="state"),
+    Index(None, "tournament", "base_session", unique=True),
 )
 
 round_artifacts = Table(

@@ -6,7 +6,8 @@
    exchange: its s₀ is the round's base session.
 3. *commit* the files, then the round's row with its own copy of the terms, if the treasury covers the budget.
 
-Opening a round that stands already for the same s₀ returns the standing one.
+Opening a round that stands already for the same s₀ returns the standing one, also a void one. It is looked for before the work
+and, since others may open it meanwhile, once more in the transaction that writes; the database refuses a second one too.
 """
 
 from dataclasses import replace
@@ -68,7 +69,8 @@ def open_round(platform: Platform, tournament: Tournament, base_session: date | 
         raise InputRejected(
             Code.DATE_INVALID, f"A round opened at {now:%Y-%m-%d %H:%M} UTC is based on {base}, not on {base_session}."
         )
-    standing = _standing(platform, tournament, base)
+    with platform.store.read() as connection:
+        standing = rounds.round_of_session(connection, tournament, base)
     if standing is not None:
         return standing
     view = platform.desk.view(now)
@@ -82,6 +84,9 @@ def open_round(platform: Platform, tournament: Tournament, base_session: date | 
     if live is not None:
         files["live"] = platform.blobs.put(live)
     with platform.store.write() as connection:
+        standing = rounds.round_of_session(connection, tournament, base)
+        if standing is not None:
+            return standing
         require_budget(connection, platform.settings, terms)
         number = _next_number(connection, tournament)
         record = RoundRecord(
@@ -146,12 +151,6 @@ def _resolve_session(frame: RoundFrame, calendar: SessionCalendar, at_home: date
     if frame.sessions is None:
         return at_home
     return max(calendar.own_offset(exchange, base, last) for exchange, base in frame.sessions.bases.items())
-
-
-def _standing(platform: Platform, tournament: Tournament, base: date) -> RoundRecord | None:
-    with platform.store.read() as connection:
-        latest = rounds.latest_round(connection, tournament)
-    return latest if latest is not None and latest.base_session == base else None
 
 
 def _next_number(connection: Connection, tournament: Tournament) -> int:

@@ -129,8 +129,8 @@ def what_if(
     mode : str
         One of :data:`staking.STAKE_MODES`.
     chosen_ppb : mapping of str to int, optional
-        Multipliers in ppb where the terms leave a choice, for all rounds; by default what each close froze, and the terms' own
-        multipliers where nothing was frozen.
+        Multipliers in ppb for all rounds whose terms leave that choice, the others keep their own; by default what each close
+        froze, and the terms' own multipliers where nothing was frozen.
     unstaked : bool
         Whether only rounds count in which the model had nothing at risk.
 
@@ -138,7 +138,7 @@ def what_if(
     ------
     InputRejected
         MODEL_UNKNOWN, SETTING_UNKNOWN for a preset that is not there, AMOUNT_INVALID, REQUEST_INVALID for another mode,
-        CHOICE_INVALID.
+        CHOICE_INVALID for a multiplier that neither ``terms_name`` nor, without it, any of the rounds offers.
     """
     if mode not in STAKE_MODES:
         raise InputRejected(Code.REQUEST_INVALID, f"A stake's mode is {' or '.join(STAKE_MODES)}, not '{mode[:40]}'.")
@@ -147,11 +147,13 @@ def what_if(
         raise InputRejected(Code.AMOUNT_INVALID, "A stake is above zero.")
     terms = None if terms_name is None else load_terms(terms_name, platform.settings.config_dir)
     if terms is not None and chosen_ppb:
-        refuse_unoffered(terms, chosen_ppb)
+        refuse_unoffered([terms], chosen_ppb)
     with platform.store.read() as connection:
         model = model_named(connection, model_name)
         history = _history(platform, connection, model, None if terms is None else terms.payout, chosen_ppb)
         history = [past for past in history if not (unstaked and past.line.own_at_risk_atoms)]
+        if terms is None and chosen_ppb:
+            refuse_unoffered([RoundTerms.from_dict(past.record.terms) for past in history], chosen_ppb)
         lines, end = _replayed(connection, model.id, history, stake, filled=mode == FIXED)
     return WhatIf(model_name, terms_name or "", mode, stake, end, lines)
 

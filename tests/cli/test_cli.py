@@ -6,10 +6,12 @@ Method: run it in process and afresh.
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
+import typer
 
 from crowdalpha import __version__
 from crowdalpha.codes import Code
@@ -151,6 +153,17 @@ def test_version(crowdalpha: Run) -> None:
         "round list --tournament nosuch",
         "round show 0",
         "round show seven",
+        *(f"round {step} 99999999999999999999" for step in ("show", "close", "score", "resolve")),
+        "round show 9223372036854775808",
+        "round show 2147483648",
+        "round void 99999999999999999999 --reason late",
+        "round bundle 99999999999999999999 here.zip",
+        "metamodel show --round 99999999999999999999",
+        "ledger show --last 99999999999999999999",
+        "leaderboard --season 9999",
+        "data publish --weeks 99999999999999999999",
+        "backtest sweep grid.toml --workers 99999999999999999999",
+        f"demo --seed 1{'0' * 400}",
         "demo --seed -1",
         "demo --seed x",
         "demo --nosuch",
@@ -450,6 +463,41 @@ def test_a_wrong_request_is_one_sentence(crowdalpha: Run, home: Path, line: str,
     assert returned == exit_code, err
     assert len(err.splitlines()) == 1
     assert f"[{code}]" in err
+
+
+def test_what_cannot_be_read_is_called_as_it_was_given(crowdalpha: Run, home: Path) -> None:
+    for given in (".", "..", "nowhere/file.csv"):
+        code, _, err = crowdalpha("submit", given, "-m", "quiet_a", "--home", home)
+        assert code == 2
+        assert f"The file '{given}' cannot be read: " in err
+
+
+def test_every_whole_number_of_the_command_line_has_bounds() -> None:
+    """A number that a database or a calendar cannot hold is a wrong line, and no fault of the program."""
+    seen, unbounded = 0, []
+    for path, callback in _callbacks(typer.main.get_command(cli_app.app), ()):
+        for name, hint in get_type_hints(callback, include_extras=True).items():
+            kind, *told = get_args(hint) or (hint,)
+            if kind is int or int in get_args(kind):
+                seen += 1
+                unbounded += [(path, name)] if told[0].max is None or told[0].min is None else []
+    assert unbounded == []
+    assert seen > 10
+
+
+def _callbacks(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Callable[..., Any]]]:
+    children = getattr(command, "commands", {})
+    if not children:
+        yield path, command.callback
+    for name, child in children.items():
+        yield from _callbacks(child, (*path, name))
+
+
+@pytest.mark.parametrize("line", ["round show 10000000", "ledger show --last 1000000000", "leaderboard --season 9998"])
+def test_the_largest_whole_numbers_are_asked_of_the_database(crowdalpha: Run, home: Path, line: str) -> None:
+    code, _, err = crowdalpha(*line.split(), "--home", home)
+    assert code == (2 if line.startswith("round") else 0), err
+    assert "[round_unknown]" in err or not err
 
 
 def test_an_empty_home_can_be_looked_at(crowdalpha: Run, home: Path) -> None:

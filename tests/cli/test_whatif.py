@@ -4,13 +4,19 @@ home; the classic tournament pays by terms that offer a choice."""
 import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from crowdalpha.ids import RoundKey, Tournament
+from crowdalpha.terms import PPB, RoundTerms
 from service.cli import run
+from service.settings import load_terms
 from service.store import models, scores, stakes
 from service.store.engine import Store
+from service.store.schema import of_round, rounds
 from tests.builders.platforms import serve_small
 
 Run = Callable[..., tuple[int, str, str]]
@@ -36,14 +42,54 @@ def stake(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 def test_a_choice_is_kept_told_and_forgotten(stake: Run, tmp_path: Path) -> None:
     code, out, _ = stake("choose", "alice_ridge", "mmc=0.5")
     assert code == 0
-    assert out == "Under the terms classic-2021-04, alice_ridge is paid 1 × corr + 0.5 × mmc from the next close on.\n"
+    open_round = "alice_ridge is paid 0.75 × corr + 2.25 × mmc in classic-1, which is open under the terms classic-weekly."
+    from_now_on = "alice_ridge is paid 1 × corr + 0.5 × mmc in rounds that open under the terms classic-2021-04."
+    assert out.splitlines() == [open_round, from_now_on]
     store = Store.for_home(tmp_path / "home" / "crowdalpha.db")
     with store.read() as connection:
         model = models.model_by_name(connection, "alice_ridge")
         assert stakes.plans_of(connection, [model.id])[model.id].chosen_ppb == {"mmc": 500_000_000}
-    assert stake("choose", "alice_ridge")[1].endswith("paid 1 × corr + 0 × mmc from the next close on.\n")
+    forgotten = stake("choose", "alice_ridge")[1].splitlines()
+    assert forgotten == [open_round, from_now_on.replace("0.5 × mmc", "0 × mmc")]
     with store.read() as connection:
         assert stakes.plans_of(connection, [model.id])[model.id].chosen_ppb is None
+    store.dispose()
+
+
+def test_what_an_open_round_offers_may_be_chosen_whatever_later_rounds_offer(stake: Run, tmp_path: Path) -> None:
+    """The open round lets corr be 1 or -1, those after it mmc be 0, 0.5, 1 or 2: each takes of a choice what it offers."""
+    put_terms(tmp_path / "home", "classic-1", offering(corr=(PPB, -PPB)))
+    code, out, _ = stake("choose", "alice_ridge", "corr=-1", "mmc=2")
+    assert code == 0
+    assert out.splitlines() == [
+        "alice_ridge is paid -1 × corr + 2.25 × mmc in classic-1, which is open under the terms offering.",
+        "alice_ridge is paid 1 × corr + 2 × mmc in rounds that open under the terms classic-2021-04.",
+    ]
+    store = Store.for_home(tmp_path / "home" / "crowdalpha.db")
+    with store.read() as connection:
+        model = models.model_by_name(connection, "alice_ridge")
+        assert stakes.plans_of(connection, [model.id])[model.id].chosen_ppb == {"corr": -PPB, "mmc": 2 * PPB}
+    store.dispose()
+    code, _, err = stake("choose", "alice_ridge", "corr=-2", "mmc=2")
+    assert code == 2
+    assert "offer mmc: 0, 0.5, 1, 2; the terms offering offer corr: 1, -1." in " ".join(err.split())
+
+
+def offering(**choices: tuple[int, ...]) -> RoundTerms:
+    """Return the weekly terms of the classic tournament with values of some kinds to choose from, the first by default."""
+    weekly = load_terms("classic-weekly")
+    multipliers = dict(weekly.payout.multipliers_ppb) | {kind: among[0] for kind, among in choices.items()}
+    payout = replace(weekly.payout, multipliers_ppb=tuple(multipliers.items()), choices_ppb=tuple(choices.items()))
+    return replace(weekly, name="offering", payout=payout)
+
+
+def put_terms(home: Path, name: str, terms: RoundTerms) -> None:
+    """Let the round ``name`` stand as if it had opened under ``terms``."""
+    label, _, number = name.partition("-")
+    store = Store.for_home(home / "crowdalpha.db")
+    with store.write() as connection:
+        named = of_round(rounds, RoundKey(Tournament.from_label(label), int(number)))
+        connection.execute(update(rounds).where(named).values(terms=terms.as_dict(), terms_hash=terms.hash))
     store.dispose()
 
 
@@ -95,6 +141,22 @@ def test_a_history_paid_anew_is_shown_by_round_with_sums(stake: Run, tmp_path: P
     assert code == 0
     assert "alice_momentum, paid anew, in tokens" in out
     assert "signals-1" in out
+
+
+def test_without_other_terms_a_choice_counts_where_a_rounds_own_offer_it(stake: Run, tmp_path: Path) -> None:
+    asked = ("whatif", "--model", "alice_momentum", "--stake", "200", "--json", "--choose")
+    code, out, err = stake(*asked, "foo=2")
+    assert (code, out) == (2, "")
+    assert "The terms signals-weekly offer no choice of multipliers. [choice_invalid]" in " ".join(err.split())
+    weekly = load_terms("signals-weekly")
+    values = (("neutral_mmc", (2 * PPB, 0)), ("neutral_corr", (PPB // 2, 0)))
+    put_terms(tmp_path / "home", "signals-1", replace(weekly, payout=replace(weekly.payout, choices_ppb=values)))
+    paid = json.loads(stake(*asked, "neutral_mmc=0", "--choose", "neutral_corr=0")[1])
+    assert (paid["net_tokens"], paid["end_tokens"]) == ("0", "200")
+    assert json.loads(stake(*asked, "neutral_corr=0")[1])["net_tokens"] != "0"
+    code, _, err = stake("whatif", "--model", "alice_ridge", "--choose", "mmc=2")
+    assert code == 2
+    assert "no round that could offer it" in " ".join(err.split())
 
 
 def test_what_a_round_lacks_is_said_by_name(stake: Run) -> None:

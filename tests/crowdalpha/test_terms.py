@@ -98,6 +98,32 @@ def test_payout_terms_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
     assert caught.value.code is Code.TERMS_INVALID
 
 
+@pytest.mark.parametrize(
+    ("scoring", "payout", "hint"),
+    [
+        ({"kinds": ("corr", "corr", "mmc")}, {}, "corr is named twice"),
+        ({"horizon_sessions": 250, "lag_sessions": 3}, {}, "252 sessions"),
+        ({"horizon_sessions": 100_000_000}, {}, "252 sessions"),
+        ({"lag_sessions": 999_999_999_999_999_999}, {}, "252 sessions"),
+        ({}, {"choices_ppb": (("mmc", (-1, 2, 2)),)}, "multiplier of mmc"),
+    ],
+    ids=str,
+)
+def test_what_no_new_round_may_have_is_refused_and_stays_readable(
+    scoring: dict[str, Any], payout: dict[str, Any], hint: str
+) -> None:
+    """A round that has it would otherwise keep a home from listing, voiding and opening any other."""
+    old = RoundTerms("x", ScoringTerms(**(SCORING | scoring)), PayoutTerms(**(PAYOUT | payout)))
+    assert RoundTerms.from_dict(json.loads(json.dumps(old.as_dict()))) == old
+    with pytest.raises(InputRejected, match=hint) as caught:
+        old.refuse_for_new()
+    assert caught.value.code is Code.TERMS_INVALID
+
+
+def test_a_new_round_may_run_over_a_year_of_sessions() -> None:
+    RoundTerms("x", ScoringTerms(("corr", "mmc"), 250, 2), PayoutTerms(**PAYOUT)).refuse_for_new()
+
+
 @pytest.mark.parametrize("kind", PAYING_KINDS)
 def test_every_kind_may_be_paid_on_where_it_is_scored(kind: str) -> None:
     paying = RoundTerms("x", ScoringTerms((kind,)), PayoutTerms(**(PAYOUT | {"multipliers_ppb": ((kind, PPB),)})))

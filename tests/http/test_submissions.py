@@ -40,6 +40,16 @@ def test_an_accepted_file_comes_back_with_a_receipt_that_verifies(served: Served
     assert [(s.id, s.accepted, s.filename) for s in stored(served)] == [(body["submission_id"], True, "mine.csv")]
 
 
+@pytest.mark.parametrize("route", [PATH, "/v1/models/alice_momentum/check"])
+def test_a_misspelt_parameter_is_refused_and_files_nothing(served: Served, client, route: str) -> None:
+    answer = client.post(route, content=signals_csv(), headers=as_alice(served), params={"rnd": "signals-2"})
+    assert answer.status_code == 422
+    there_are = "filename" if route.endswith("check") else "filename, round"
+    message = f"This address takes no parameter 'rnd'; there are: {there_are}."
+    assert (answer.json()["error"]["code"], answer.json()["error"]["message"]) == ("request_invalid", message)
+    assert stored(served) == []
+
+
 def test_a_form_upload_is_the_same_upload(served: Served, client) -> None:
     raw = client.post(PATH, content=signals_csv(), headers=as_alice(served)).json()
     form = client.post(PATH, files={"file": ("..\\..\\etc/pass\u202ewd.csv", signals_csv())}, headers=as_alice(served))

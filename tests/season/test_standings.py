@@ -140,5 +140,7 @@ def test_routes_and_page_show_the_same(platform: Platform) -> None:
 
 
 def test_another_word_than_a_kind_is_refused(platform: Platform) -> None:
-    with pytest.raises(InputRejected, match="no standing by"):
+    with pytest.raises(InputRejected, match=r"no standing by 'luck'; there are: paid, .*, mpc, return\."):
         standings(platform, Tournament.SIGNALS, "luck")
+    with pytest.raises(InputRejected, match=r"no standing by 'return'; there are: paid, .*, mpc\."):
+        provider_standings(platform, Tournament.SIGNALS, "return")

@@ -125,8 +125,9 @@ def test_no_account_comes_to_more_than_a_database_can_hold_on_either_side_of_zer
     assert held == {"external": -ATOMS_MAX, "provider:ada": ATOMS_MAX}
     for who in ("ada", "bob"):  # too much for the wallet, or for what came from outside
         with pytest.raises(Conflict) as caught:
-            apply(held, deposit("d2", who, 1, AT))
+            apply(held, deposit("d2", who, 10**18, AT))
         assert caught.value.code is Code.AMOUNT_INVALID
+        assert caught.value.message.startswith("A deposit of 1 tokens is too much: ")
 
 
 def test_applying_a_transfer_changes_no_argument_and_no_other_account() -> None:

@@ -85,10 +85,19 @@ def test_a_layout_is_one_transfer_and_none_when_nothing_moves() -> None:
     assert reweight("signals-3", "p", {}, AT) is None
 
 
-@pytest.mark.parametrize("weights", [{"a": 0}, {"a": -1}, {"a": HALF, "b": HALF + 1}])
-def test_weights_are_positive_and_sum_to_at_most_one(weights: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("weights", "told"),
+    [
+        ({"b": PPB, "a": 0}, "The weight of 'a' is 0; a weight lies above 0 and is at most 1."),
+        ({"a": -1}, "The weight of 'a' is -0.000000001; a weight lies above 0 and is at most 1."),
+        ({"a": 2 * PPB}, "The weight of 'a' is 2; a weight lies above 0 and is at most 1."),
+        ({"a": HALF, "b": HALF + 1}, "The weights of a pool sum to at most 1, not to 1.000000001."),
+    ],
+)
+def test_weights_are_positive_and_sum_to_at_most_one(weights: dict[str, int], told: str) -> None:
     with pytest.raises(InputRejected) as caught:
         check_weights(weights)
+    assert caught.value.message == told
     assert caught.value.code is Code.POOL_WEIGHTS
     check_weights({"a": HALF, "b": HALF})
     check_weights({})

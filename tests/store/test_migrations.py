@@ -2,6 +2,7 @@
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from sqlalchemy import inspect, text
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from service.store import migrations
+from crowdalpha.ids import Tournament
+from service.store import migrations, rounds
 from service.store.engine import Store
 from service.store.migrations import HEAD_REVISION, current_revision, downgrade, upgrade
 from service.store.schema import APPEND_ONLY, metadata
+from tests.builders.store_rows import round_record
 
 
 def test_the_newest_step_is_the_last_file():
@@ -45,6 +48,21 @@ def test_up_again_and_down(empty_database_url):
     upgrade(store)
     assert current_revision(store) == HEAD_REVISION
     store.dispose()
+
+
+def test_a_database_with_rounds_that_were_opened_twice_is_brought_up_and_keeps_them(store):
+    downgrade(store, "0003")
+    doubled = [round_record(1), replace(round_record(2), base_session=round_record(1).base_session)]
+    with store.write() as connection:
+        for record in doubled:
+            rounds.add_round(connection, record)
+    upgrade(store)
+    assert current_revision(store) == HEAD_REVISION
+    with store.read() as connection:
+        assert rounds.list_rounds(connection) == doubled
+        assert rounds.round_of_session(connection, Tournament.SIGNALS, doubled[0].base_session) == doubled[1]
+    downgrade(store, "0003")
+    assert current_revision(store) == "0003"
 
 
 def test_migrated_tables_are_those_of_the_schema(store):

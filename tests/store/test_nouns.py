@@ -111,6 +111,20 @@ def test_rounds(store):
     assert caught.value.code is Code.ROUND_STATE
 
 
+def test_a_tournament_has_one_round_a_session(store):
+    first, other = round_record(1), replace(round_record(1, Tournament.CLASSIC), state=RoundState.VOID)
+    with store.write() as connection:
+        rounds.add_round(connection, first)
+        rounds.add_round(connection, other)
+    with pytest.raises(Conflict) as caught, store.write() as connection:
+        rounds.add_round(connection, replace(round_record(2), base_session=first.base_session))
+    assert caught.value.code is Code.ROUND_STATE
+    with store.read() as connection:
+        assert rounds.round_of_session(connection, Tournament.SIGNALS, first.base_session) == first
+        assert rounds.round_of_session(connection, Tournament.CLASSIC, first.base_session) == other
+        assert rounds.round_of_session(connection, Tournament.SIGNALS, round_record(2).base_session) is None
+
+
 def test_no_round_yet(store):
     with store.read() as connection:
         assert rounds.latest_round(connection, Tournament.CLASSIC) is None

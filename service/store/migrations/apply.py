@@ -16,7 +16,7 @@ from service.store.engine import Store
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD_REVISION = "0003"
+HEAD_REVISION = "0004"
 """The newest step; a test compares it with the files."""
 
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", Text))
