@@ -152,6 +152,11 @@ def _check_dates(settings: Settings, panel: PointInTimePanel, first: date, last:
         )
 
 
+def seed_classic_ids(home: Home, seed: int) -> None:
+    """Make a fresh home's classic ids, and with them the order of its rows, a function of the seed; for no live home."""
+    write_file(home.keys / "classic.key", hashlib.sha256(f"season {seed}".encode()).digest(), mode=0o600)
+
+
 def play(
     home: Home,
     settings: Settings,
@@ -171,8 +176,7 @@ def play(
     members : tuple of Member, optional
         The crowd; by default the roster that fits the panel.
     """
-    # The classic tournament's secret decides its ids and with them the order of rows: a season is a function of its seed.
-    write_file(home.keys / "classic.key", hashlib.sha256(f"season {seed}".encode()).digest(), mode=0o600)
+    seed_classic_ids(home, seed)
     calendar = panel.calendar
     begins = datetime.combine(first, time.min, tzinfo=UTC)
     ends = calendar.close_at(last_session) + AFTER_LAST_CLOSE

@@ -17,6 +17,7 @@ from service.home import Home
 from service.idsource import SeededIds
 from service.progress import Silent
 from service.replay.crowd import roster
+from service.replay.run import seed_classic_ids
 from service.replay.season import play_season
 from service.store import fund
 from service.workflows.approve_rebalance import approve
@@ -48,6 +49,7 @@ class Operator(Silent):
 def play_to_sunday(path: Path, overrides: Mapping[str, Any] | None = None) -> Home:
     """Play three weeks into a fresh home at ``path``; the third rebalance stays proposed."""
     home = Home.create(path)
+    seed_classic_ids(home, SEED)
     begins = datetime.combine(FIRST, datetime.min.time(), tzinfo=UTC)
     platform = build_platform(home, small_settings(BY_HAND | dict(overrides or {})), SimulatedClock(begins), SeededIds(SEED))
     platform.desk.use(small_panel())
