@@ -15,7 +15,7 @@ from crowdalpha.canonical import Plain, canonical_bytes
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected
 from service.atomic import write_file
-from service.clock import instant_text
+from service.clock import instant_text, is_instant_text
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -81,6 +81,8 @@ class Receipt:
                 raise _refuse(f"the field {name} is of the wrong kind")
         if data["format"] != RECEIPT_FORMAT:
             raise _refuse(f"its format is {data['format']}, and {RECEIPT_FORMAT} is the one that is known")
+        if not is_instant_text(data["received_at"]):
+            raise _refuse("the field received_at is no instant")
         receipt = cls(**data)
         try:
             receipt.text()

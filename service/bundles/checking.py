@@ -131,6 +131,7 @@ def _check_bundle(bundle: Bundle, receipt: Receipt | None, file: bytes | None, c
 def _check_against(bundle: Bundle, settled: Settled, receipt: Receipt, file: bytes | None, checked: _Steps) -> None:
     if receipt.round != bundle.round:
         raise differs(f"the receipt is for round {receipt.round}, the bundle is of {bundle.round}")
+    _check_instant(settled, receipt)
     leaf = next((s for s in settled.submissions if s["model_id"] == receipt.model_id), None)
     if not receipt.on_time:
         checked.note("The receipt is for a late file, which did not count.")
@@ -158,6 +159,20 @@ def _check_against(bundle: Bundle, settled: Settled, receipt: Receipt, file: byt
             rescored_models=found.models, rescored_kinds=list(found.kinds), not_rescored=dict(found.left_out),
         )  # fmt: skip
         _tell_left_out(found.left_out, checked)
+
+
+def _check_instant(settled: Settled, receipt: Receipt) -> None:
+    """Compare the receipt's word on whether its file was late with the bundle's instants: exactly at the close is late.
+
+    A file that came while the round was open and was turned away as late is a difference; so is one that counts and came after.
+    """
+    opens_at, closes_at = settled.told["opens_at"], settled.told["closes_at"]
+    if receipt.received_at < opens_at or receipt.on_time != (receipt.received_at < closes_at):
+        word = "on time" if receipt.on_time else "late"
+        raise differs(
+            f"the receipt says that a file which came at {receipt.received_at} was {word}, and the round was open from "
+            f"{opens_at} until {closes_at}"
+        )
 
 
 def _tell_left_out(left_out: Mapping[str, str], checked: _Steps) -> None:

@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from crowdalpha.canonical import canonical_bytes
@@ -26,6 +26,7 @@ from service.bundles.archive import Bundle, differs, unreadable
 from service.bundles.booked import check_transfers, records_of
 from service.bundles.contents import RESOLUTION, ROUND, SCORES, SUBMISSIONS
 from service.bundles.forms import atoms_of, list_of, mapping_of
+from service.clock import is_instant_text
 from staking import Resolution, StakeLine, resolve, void
 
 VOID = "void"
@@ -33,8 +34,6 @@ ROUND_FIELDS = (
     "round", "outcome", "void_reason", "opens_at", "closes_at", "base_session", "resolve_session", "terms", "terms_hash",
     "universe_hash", "submissions_root", "meta_model_withheld",
 )  # fmt: skip
-_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
-"""Texts of this form have the order of their instants."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 ANY_INSTANT = "1970-01-01T00:00:00Z"
 """When a settlement was booked is no part of what it comes to."""
@@ -99,8 +98,8 @@ def path_of(settled: Settled, model_id: str) -> list[tuple[str, str]]:
 
 def _round(bundle: Bundle) -> tuple[Mapping[str, Any], RoundTerms]:
     told = mapping_of(bundle.plain(ROUND), ROUND, ROUND_FIELDS, exact=True)
-    if not all(type(told[name]) is str and _INSTANT.fullmatch(told[name]) for name in ("opens_at", "closes_at")):
-        raise unreadable("its round has no instants of opening and closing")
+    if not all(is_instant_text(told[name]) for name in ("opens_at", "closes_at")):
+        raise unreadable("its round has sessions or instants that are none")
     _check_days(told)
     if type(told["meta_model_withheld"]) is not bool:
         raise unreadable("it does not say whether the meta-model is withheld")
@@ -121,10 +120,9 @@ def _check_days(told: Mapping[str, Any]) -> None:
     """Check what is told beside the money: nothing follows from it, but it cannot be nonsense."""
     try:
         days = [date.fromisoformat(told[name]) for name in ("base_session", "resolve_session")]
-        instants = [datetime.fromisoformat(told[name]) for name in ("opens_at", "closes_at")]
     except (TypeError, ValueError) as error:
         raise unreadable("its round has sessions or instants that are none") from error
-    if days[0] >= days[1] or instants[0] >= instants[1]:
+    if days[0] >= days[1] or told["opens_at"] >= told["closes_at"]:
         raise differs("its round ends before it begins")
     if type(told["universe_hash"]) is not str or not _SHA256.fullmatch(told["universe_hash"]):
         raise unreadable("the hash of its universe is none")
@@ -142,7 +140,7 @@ def _submissions(bundle: Bundle, told: Mapping[str, Any]) -> tuple[tuple[Mapping
     if ids != sorted(set(ids)):
         raise differs("its submissions are not one a model, by model id")
     for item in found:
-        if not _INSTANT.fullmatch(item["received_at"]) or not told["opens_at"] <= item["received_at"] < told["closes_at"]:
+        if not is_instant_text(item["received_at"]) or not told["opens_at"] <= item["received_at"] < told["closes_at"]:
             raise differs(f"the file of model {item['model_id']} came at {item['received_at']}, when the round was not open")
     leaves = tuple(canonical_bytes(dict(item)) for item in found)
     root = told["submissions_root"]

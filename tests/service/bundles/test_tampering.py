@@ -11,7 +11,7 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -264,11 +264,15 @@ def test_whoever_holds_the_key_cannot_sign_a_bundle_that_contradicts_itself(sign
     assert caught.value.code in {Code.BUNDLE_DIFFERS, Code.BUNDLE_UNREADABLE}
 
 
-def receipt_of(signer: Signer, model: str, sha256: str, second: int = 0) -> bytes:
-    """Return the signed receipt of a file on time, ``second`` seconds after those that counted came."""
+CAME = datetime(2016, 1, 9, 20, tzinfo=UTC)
+"""When all files of the invented bundle came; its round was open from 14:00 until 23:00."""
+
+
+def receipt_of(signer: Signer, model: str, sha256: str, second: int = 0, *, at: datetime = CAME, on_time: bool = True) -> bytes:
+    """Return the signed receipt of a file that came ``second`` seconds after ``at``."""
     receipt = sign_receipt(
         signer, submission_id="s", round_key=ROUND_ID, model_id=model, sha256=sha256,
-        received_at=datetime(2016, 1, 9, 20, 0, second, tzinfo=UTC), on_time=True,
+        received_at=at + timedelta(seconds=second), on_time=on_time,
     )  # fmt: skip
     return receipt.to_json().encode()
 
@@ -281,6 +285,41 @@ def test_a_receipt_tells_whether_its_file_counted_was_replaced_or_was_put_away(s
         with pytest.raises(InputRejected) as caught:
             verify(data, receipt=receipt_of(signer, "model-03", sha, second))
         assert caught.value.code is Code.BUNDLE_DIFFERS
+
+
+@pytest.mark.parametrize(
+    ("at", "on_time", "holds"),
+    [
+        (datetime(2016, 1, 9, 22, 59, 59, tzinfo=UTC), False, False),
+        (CAME, False, False),
+        (datetime(2016, 1, 9, 13, 59, 59, tzinfo=UTC), False, False),
+        (datetime(2016, 1, 9, 13, 59, 59, tzinfo=UTC), True, False),
+        (datetime(2016, 1, 9, 23, tzinfo=UTC), True, False),
+        (datetime(2016, 1, 9, 23, tzinfo=UTC), False, True),
+        (datetime(2016, 1, 20, tzinfo=UTC), False, True),
+    ],
+)
+def test_a_receipt_that_calls_a_timely_file_late_or_a_late_one_timely_is_a_difference(
+    signer: Signer, at: datetime, on_time: bool, holds: bool
+) -> None:
+    """A provider whose file was turned away while the round was open holds the platform's signature for it."""
+    receipt = receipt_of(signer, "model-99", "ab" * 32, at=at, on_time=on_time)
+    if holds:
+        assert "late file" in verify(invented_bundle(signer), receipt=receipt).steps[-1]
+        return
+    with pytest.raises(InputRejected, match="the round was open from") as caught:
+        verify(invented_bundle(signer), receipt=receipt)
+    assert caught.value.code is Code.BUNDLE_DIFFERS
+
+
+def test_a_receipt_names_an_instant(signer: Signer) -> None:
+    """Whoever holds the key could call any text later than the close."""
+    told = json.loads(receipt_of(signer, "model-03", "ab" * 32, on_time=False)) | {"received_at": "9999"}
+    unsigned = Receipt(**(told | {"signature": ""}))
+    signed = replace(unsigned, signature=signer.sign(unsigned.text())).to_json().encode()
+    with pytest.raises(InputRejected, match="no instant") as caught:
+        verify(invented_bundle(signer), receipt=signed)
+    assert caught.value.code is Code.RECEIPT_INVALID
 
 
 def test_a_round_that_was_void_before_its_close_is_no_difference_to_who_holds_a_receipt(signer: Signer) -> None:
