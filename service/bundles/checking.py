@@ -9,6 +9,7 @@ from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from service.bundles.archive import COMPLETE, Bundle, differs, read_bundle
 from service.bundles.completeness import check_files
+from service.bundles.noted import NOTHING_NOTED, Noted, check_noted
 from service.bundles.payments import Settled, check_payments, path_of
 from service.bundles.sealed import is_sealed, open_sealed
 from service.receipts import Receipt, verify_receipt
@@ -30,6 +31,7 @@ def verify(
     file: bytes | None = None,
     private_key: str | None = None,
     public_key: str | None = None,
+    noted: Noted = NOTHING_NOTED,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Checked:
     """Check a bundle, a receipt, or both with each other.
@@ -46,6 +48,8 @@ def verify(
         Opens a sealed bundle.
     public_key : str or None
         The platform's, as known from elsewhere.
+    noted : Noted
+        What was noted of the round before it was settled.
     tell : callable
         Gets each step's sentence as it is found to hold.
 
@@ -57,6 +61,8 @@ def verify(
     """
     if bundle is None and receipt is None:
         raise InputRejected(Code.REQUEST_INVALID, "There is nothing to verify: give a bundle, a receipt, or both.")
+    if bundle is None and noted:
+        raise InputRejected(Code.REQUEST_INVALID, "What was noted is compared with a bundle, and none is given.")
     checked = _Steps(Checked(), tell)
     opened: Bundle | None = None
     sealed = False
@@ -66,7 +72,9 @@ def verify(
     key = public_key if public_key is not None else None if opened is None else opened.public_key
     proof = None if receipt is None else _receipt(receipt, file, key, checked)
     if opened is not None:
-        _check_bundle(opened, proof, file, checked, sealed=sealed)
+        settled = _check_bundle(opened, noted, checked, sealed=sealed)
+        if proof is not None:
+            _check_against(opened, settled, proof, file, checked)
     return checked.checked
 
 
@@ -103,18 +111,25 @@ def _receipt(data: bytes, file: bytes | None, public_key: str | None, checked: _
     return receipt
 
 
-def _check_bundle(bundle: Bundle, receipt: Receipt | None, file: bytes | None, checked: _Steps, *, sealed: bool) -> None:
+def _check_bundle(bundle: Bundle, noted: Noted, checked: _Steps, *, sealed: bool) -> Settled:
     settled = check_payments(bundle)
     check_files(bundle, settled, sealed=sealed)
-    resolution = settled.resolution
+    resolution, told = settled.resolution, settled.told
     checked.note(
         f"All {len(resolution.lines)} settlements follow from their inputs: {format_amount(resolution.total_payout_atoms)} "
         f"tokens paid, {format_amount(resolution.total_burn_atoms)} burned.",
         round=bundle.round, outcome=resolution.outcome, kind=bundle.kind, lines=len(resolution.lines),
         paid_atoms=str(resolution.total_payout_atoms), burned_atoms=str(resolution.total_burn_atoms),
     )  # fmt: skip
-    root = settled.told["submissions_root"]
-    checked.note(f"The {len(settled.leaves)} files that counted are those of the root {str(root)[:16]}….", root=root)
+    root = told["submissions_root"]
+    checked.note(f"The terms have the hash {settled.terms.hash}.", terms_hash=settled.terms.hash)
+    files = f"The {len(settled.leaves)} files that counted are those of the root {root}."
+    checked.note(files if root else "No file counted: the round was void before its close.", root=root)
+    # Said by the bundle and recomputed from nothing: for whoever noted them.
+    checked.checked.facts |= {name: told[name] for name in ("opens_at", "closes_at", "base_session", "universe_hash")}
+    same = check_noted(settled, noted)
+    if same:
+        checked.note(f"As it was noted: {', '.join(same)}.", noted=same)
     if bundle.kind == COMPLETE:
         from service.bundles.rescoring import rescore_all
 
@@ -124,8 +139,7 @@ def _check_bundle(bundle: Bundle, receipt: Receipt | None, file: bytes | None, c
             rescored_models=found.models, rescored_kinds=list(found.kinds), not_rescored=dict(found.left_out),
         )  # fmt: skip
         _tell_left_out(found.left_out, checked)
-    if receipt is not None:
-        _check_against(bundle, settled, receipt, file, checked)
+    return settled
 
 
 def _check_against(bundle: Bundle, settled: Settled, receipt: Receipt, file: bytes | None, checked: _Steps) -> None:

@@ -21,14 +21,21 @@ def verify(
     public_key: Annotated[
         str | None, typer.Option("--public-key", metavar="KEY", help="The platform's key, as known from elsewhere.")
     ] = None,
+    root: Annotated[str | None, typer.Option("--root", metavar="HEX", help="Root of the submissions, as noted.")] = None,
+    terms_hash: Annotated[str | None, typer.Option("--terms-hash", metavar="HEX", help="Hash of the terms, as noted.")] = None,
+    closes_at: Annotated[
+        str | None, typer.Option("--closes-at", metavar="INSTANT", help="Instant of the close, as noted.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Recompute a round's payouts from its bundle.
 
     With a receipt and its file the scores of that model as well; of a complete bundle, or with an auditor's key, everything.
+    What was noted while the round was open, or at its close, must be what the bundle gives.
     The first difference is named, and the exit code is 2.
     """
     from service.bundles.checking import verify as check
+    from service.bundles.noted import Noted
     from service.cli.plain import echo_json
 
     found = check(
@@ -37,6 +44,7 @@ def verify(
         file=None if file is None else read_bytes(file),
         private_key=None if key is None else read_bytes(key).decode(errors="replace"),
         public_key=public_key,
+        noted=Noted(terms_hash, root, closes_at),
         tell=(lambda _: None) if as_json else typer.echo,
     )
     if as_json:

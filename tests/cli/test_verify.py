@@ -23,7 +23,27 @@ def test_a_bundle_tells_what_holds(tmp_path: Path, signer: Signer, capsys) -> No
     told = capsys.readouterr().out
     assert "All 12 settlements follow from their inputs" in told
     assert run(["verify", str(tmp_path / "bundle.zip"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["lines"] == 12
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["lines"] == 12
+    assert facts["root"] in told
+    assert facts["terms_hash"] in told
+
+
+def test_what_was_noted_is_compared(tmp_path: Path, signer: Signer, capsys) -> None:
+    path = str(tmp_path / "bundle.zip")
+    (tmp_path / "bundle.zip").write_bytes(invented_bundle(signer))
+    run(["verify", path, "--json"])
+    facts = json.loads(capsys.readouterr().out)
+    notes = ["--root", facts["root"], "--terms-hash", facts["terms_hash"], "--closes-at", facts["closes_at"]]
+    assert run(["verify", path, *notes]) == 0
+    assert "As it was noted" in capsys.readouterr().out
+    for option, note in (("--root", "ab" * 32), ("--terms-hash", "ab" * 32), ("--closes-at", "2016-01-10T23:00:00Z")):
+        assert run(["verify", path, option, note]) == 2
+        assert "was noted" in capsys.readouterr().err
+        assert run(["verify", path, option, "ab"]) == 2
+        assert option in capsys.readouterr().err
+        assert run(["verify", "--receipt", path, option, note]) == 2
+        assert "none is given" in " ".join(capsys.readouterr().err.split())
 
 
 def test_an_auditors_key_opens_what_was_sealed_to_it(tmp_path: Path, signer: Signer, capsys) -> None:

@@ -27,6 +27,7 @@ from crowdalpha.terms import PPB, RoundTerms
 from service.bundles.archive import PUBLIC, array_bytes, read_array, read_bundle, write_bundle
 from service.bundles.checking import verify
 from service.bundles.contents import LEDGER, RESOLUTION, ROUND, SCORES, SUBMISSIONS
+from service.bundles.noted import Noted
 from service.bundles.sealed import make_key_pair, open_sealed, seal_to
 from service.receipts import Receipt, Signer, sign_receipt, verify_receipt
 from service.store import ledger
@@ -264,6 +265,66 @@ def test_whoever_holds_the_key_cannot_sign_a_bundle_that_contradicts_itself(sign
     assert caught.value.code in {Code.BUNDLE_DIFFERS, Code.BUNDLE_UNREADABLE}
 
 
+def noted_of(files: dict[str, bytes]) -> dict[str, str]:
+    """Return what an outsider could note of the invented round."""
+    told = json.loads(files[ROUND])
+    return {"terms_hash": told["terms_hash"], "root": told["submissions_root"], "closes_at": "2016-01-09T23:00:00+00:00"}
+
+
+def rebuilt(**what: Any) -> dict[str, bytes]:
+    """Return a bundle's files with other terms, files or another close, and everything else as it follows from these."""
+    files = invented_files()
+    told = json.loads(files[ROUND])
+    if "closes_at" in what:
+        return settled_anew(closes_at=what["closes_at"])
+    if "terms" in what:
+        terms = RoundTerms.from_dict(told["terms"] | {"name": what["terms"]})
+        return settled_anew(terms=terms.as_dict(), terms_hash=terms.hash)
+    rows = json.loads(files[SUBMISSIONS])
+    rows[0]["sha256"] = what["sha256"]
+    root = merkle_root([canonical_bytes(row) for row in rows])
+    return settled_anew(submissions_root=root) | {SUBMISSIONS: canonical_bytes(rows)}
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ({"terms": "other"}, "hash of its terms"),
+        ({"sha256": "cd" * 32}, "root of its submissions"),
+        ({"closes_at": "2016-01-09T22:59:59.999999Z"}, "instant of its close"),
+    ],
+    ids=["terms", "root", "close"],
+)
+def test_a_note_finds_what_the_key_holder_rebuilt_as_one_piece(signer: Signer, what: dict[str, str], told: str) -> None:
+    notes = noted_of(invented_files())
+    found = verify(invented_bundle(signer), noted=Noted(**notes))
+    assert len(found.facts["noted"]) == 3
+    assert (found.facts["terms_hash"], found.facts["root"]) == (notes["terms_hash"], notes["root"])
+    assert all(any(note in step for step in found.steps) for note in (notes["terms_hash"], notes["root"]))
+    forged = write_bundle(PUBLIC, ROUND_ID, rebuilt(**what), signer)
+    verify(forged)
+    with pytest.raises(InputRejected, match=told) as caught:
+        verify(forged, noted=Noted(**notes))
+    assert caught.value.code is Code.BUNDLE_DIFFERS
+
+
+def test_a_note_is_compared_by_what_it_says_and_not_by_how_it_is_written(signer: Signer) -> None:
+    notes = noted_of(invented_files())
+    same = Noted(f" {notes['terms_hash'].upper()}\n", notes["root"].upper(), "2016-01-10T00:00:00+01:00")
+    assert len(verify(invented_bundle(signer), noted=same).facts["noted"]) == 3
+
+
+@pytest.mark.parametrize(
+    "note",
+    [{"root": "ab"}, {"terms_hash": "g" * 64}, {"root": ""}, {"closes_at": "2016-01-09T23:00:00"}, {"closes_at": "soon"}],
+    ids=str,
+)
+def test_what_is_no_note_is_refused(note: dict[str, str]) -> None:
+    with pytest.raises(InputRejected) as caught:
+        Noted(**note)
+    assert caught.value.code is Code.REQUEST_INVALID
+
+
 CAME = datetime(2016, 1, 9, 20, tzinfo=UTC)
 """When all files of the invented bundle came; its round was open from 14:00 until 23:00."""
 
@@ -331,6 +392,8 @@ def test_a_round_that_was_void_before_its_close_is_no_difference_to_who_holds_a_
         files[name] = canonical_bytes([])
     found = verify(write_bundle(PUBLIC, ROUND_ID, files, signer), receipt=receipt_of(signer, "model-03", "ab" * 32))
     assert "void before its close" in found.steps[-1]
+    with pytest.raises(InputRejected, match="is none"):
+        verify(write_bundle(PUBLIC, ROUND_ID, files, signer), noted=Noted(root="ab" * 32))
     # Once a root was published, a file that is on nobody's list is a difference.
     empty = canonical_bytes(json.loads(files[ROUND]) | {"submissions_root": merkle_root([])})
     with pytest.raises(InputRejected, match="no file of its model"):
