@@ -92,13 +92,23 @@ class Receipt:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Receipt":
-        """Read a receipt from :meth:`to_json`; raises InputRejected (``RECEIPT_INVALID``) for any other text."""
+        """Read a receipt from :meth:`to_json`, or from an answer to an upload, which holds one as its member ``receipt``.
+
+        Raises
+        ------
+        InputRejected
+            ``RECEIPT_INVALID`` for any other text, also for the answer to a file that was refused: it has none.
+        """
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise _refuse("it is not JSON") from error
         if not isinstance(data, dict):
             raise _refuse("it is not a JSON object")
+        if "receipt" in data:
+            data = data["receipt"]
+            if not isinstance(data, dict):
+                raise _refuse("the answer to the upload holds none, as that to a file that was refused")
         return cls.from_dict(data)
 
 

@@ -1,6 +1,6 @@
 """``crowdalpha verify``: all that can be checked of a bundle and of a receipt, in order, up to the first difference."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,9 +43,9 @@ def verify(
     receipt : bytes or None
         A receipt as JSON; without a bundle, ``public_key`` is needed.
     file : bytes or None
-        The file that the receipt is for.
+        The file that the receipt is for; without a receipt one that counted in the bundle's round.
     private_key : str or None
-        Opens a sealed bundle.
+        Opens a sealed bundle; refused with any other, because it would have no part in what is found.
     public_key : str or None
         The platform's, as known from elsewhere.
     noted : Noted
@@ -61,13 +61,16 @@ def verify(
     """
     if bundle is None and receipt is None:
         raise InputRejected(Code.REQUEST_INVALID, "There is nothing to verify: give a bundle, a receipt, or both.")
+    if bundle is None and private_key is not None:
+        raise InputRejected(Code.REQUEST_INVALID, "--key opens a sealed bundle, and none is given.")
     if bundle is None and noted:
         raise InputRejected(Code.REQUEST_INVALID, "What was noted is compared with a bundle, and none is given.")
     checked = _Steps(Checked(), tell)
     opened: Bundle | None = None
     sealed = False
     if bundle is not None:
-        opened, sealed = _open(bundle, private_key, public_key), is_sealed(bundle)
+        sealed = is_sealed(bundle)
+        opened = _open(bundle, private_key, public_key)
         checked.note(f"The bundle of {opened.round} is whole and signed by {opened.public_key[:16]}….")
     key = public_key if public_key is not None else None if opened is None else opened.public_key
     proof = None if receipt is None else _receipt(receipt, file, key, checked)
@@ -75,6 +78,8 @@ def verify(
         settled = _check_bundle(opened, noted, checked, sealed=sealed)
         if proof is not None:
             _check_against(opened, settled, proof, file, checked)
+        elif file is not None:
+            _look_up(opened, settled, file, checked)
     return checked.checked
 
 
@@ -93,8 +98,11 @@ def _open(data: bytes, private_key: str | None, public_key: str | None) -> Bundl
     if is_sealed(data):
         if private_key is None:
             raise InputRejected(Code.AUDITOR_KEY, "The bundle is sealed: its auditor's private key opens it (--key).")
-        data = open_sealed(data, private_key)
-    return read_bundle(data, public_key)
+        return read_bundle(open_sealed(data, private_key), public_key)
+    opened = read_bundle(data, public_key)
+    if private_key is not None:
+        raise InputRejected(Code.REQUEST_INVALID, "The bundle is not sealed: --key is for one that is, and opens nothing here.")
+    return opened
 
 
 def _receipt(data: bytes, file: bytes | None, public_key: str | None, checked: _Steps) -> Receipt:
@@ -164,15 +172,41 @@ def _check_against(bundle: Bundle, settled: Settled, receipt: Receipt, file: byt
     checked.note(
         f"The receipt's file counted: its path of {len(path)} hashes leads to the root.", path=[list(step) for step in path]
     )
-    if file is not None and bundle.kind != COMPLETE:
-        from service.bundles.rescoring import rescore_own
+    if file is not None:
+        _rescore(bundle, settled, [receipt.model_id], file, checked)
 
-        found = rescore_own(bundle, settled, receipt.model_id, file)
-        checked.note(
-            f"Its scores follow from the file: {', '.join(found.kinds) or 'none could be computed'}.",
-            rescored_models=found.models, rescored_kinds=list(found.kinds), not_rescored=dict(found.left_out),
-        )  # fmt: skip
-        _tell_left_out(found.left_out, checked)
+
+def _look_up(bundle: Bundle, settled: Settled, file: bytes, checked: _Steps) -> None:
+    """Find a file without a receipt among those that counted; nothing can be said of one that did not, so it is refused."""
+    sha = sha256_hex(file)
+    found = [s for s in settled.submissions if s["sha256"] == sha]
+    if not found:
+        raise InputRejected(
+            Code.REQUEST_INVALID,
+            f"The file is none of those that counted in round {bundle.round} (its SHA-256 is {sha}). Whether it should have, "
+            "its receipt shows: --file needs --receipt.",
+        )
+    for one in found:
+        checked.note(f"The file counted: it came at {one['received_at']} for model {one['model_id']}.")
+    models = [str(one["model_id"]) for one in found]
+    checked.checked.facts["file_models"] = models
+    _rescore(bundle, settled, models, file, checked)
+
+
+def _rescore(bundle: Bundle, settled: Settled, models: Sequence[str], file: bytes, checked: _Steps) -> None:
+    """Compute a file's scores for each of its models; of a complete bundle those of all models were computed before."""
+    if bundle.kind == COMPLETE:
+        return
+    from service.bundles.rescoring import rescore_own
+
+    every = [rescore_own(bundle, settled, model, file) for model in models]
+    first = every[0]
+    checked.note(
+        f"Its scores follow from the file: {', '.join(first.kinds) or 'none could be computed'}.",
+        rescored_models=sum(found.models for found in every), rescored_kinds=list(first.kinds),
+        not_rescored=dict(first.left_out),
+    )  # fmt: skip
+    _tell_left_out(first.left_out, checked)
 
 
 def _check_instant(settled: Settled, receipt: Receipt) -> None:

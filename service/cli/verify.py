@@ -15,9 +15,15 @@ def add_to(app: typer.Typer) -> None:
 
 def verify(
     bundle: Annotated[Path | None, typer.Argument(metavar="BUNDLE", help="A round's bundle.")] = None,
-    receipt: Annotated[Path | None, typer.Option("--receipt", metavar="FILE", help="Your receipt.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", metavar="FILE", help="The file that the receipt is for.")] = None,
-    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="An auditor's private key.")] = None,
+    receipt: Annotated[
+        Path | None, typer.Option("--receipt", metavar="FILE", help="Your receipt, or the answer to the upload.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", metavar="FILE", help="The file that the receipt is for, or one that counted.")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="An auditor's private key, for a sealed bundle.")
+    ] = None,
     public_key: Annotated[
         str | None, typer.Option("--public-key", metavar="KEY", help="The platform's key, as known from elsewhere.")
     ] = None,

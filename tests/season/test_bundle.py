@@ -117,6 +117,19 @@ def test_a_bundle_verifies_on_a_machine_that_has_nothing_else(platform: Platform
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bundle.zip", "receipt.json", "signal.csv"]
 
 
+def test_a_file_without_a_receipt_is_looked_up_among_those_that_counted(platform: Platform) -> None:
+    _, file = of_model(platform, SIGNALS)
+    found = verify(bundle_of(platform, SIGNALS), file=file).facts
+    with platform.store.read() as connection:
+        chosen = list(submissions.selected_submissions(connection, SIGNALS).values())[2]
+    assert chosen.model_id in found["file_models"]
+    assert found["rescored_models"] == len(found["file_models"])
+    assert found["rescored_kinds"] == ["corr", "mmc", "neutral_corr", "neutral_mmc"]
+    with pytest.raises(InputRejected, match="--file needs --receipt") as caught:
+        verify(bundle_of(platform, SIGNALS), file=file + b"\n")
+    assert caught.value.code is Code.REQUEST_INVALID
+
+
 def test_a_classic_bundle_names_no_asset_and_gives_a_file_its_scores(platform: Platform) -> None:
     receipt, file = of_model(platform, CLASSIC)
     with platform.store.read() as connection:
