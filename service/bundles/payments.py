@@ -5,7 +5,10 @@
 3. Each model has one row of scores, and of a resolved round each with a leaf has one.
 4. Each line of the resolution is computed anew by :func:`staking.resolution.resolve` from its own inputs; the inputs are those
    of the score table, and its model has a leaf.
-5. The sealed transfers are each there once, in their order, move exactly what the lines say, and their seals fit.
+5. The sealed transfers are each there once, in their order and not before the close or the last session, move exactly what the
+   lines say, and their seals fit.
+6. What is told beside the money has one sense: the base session is not after the close, and the last one as many sessions later
+   as the terms say, at a session a day.
 
 What is not shown: that the scores follow from files (see :mod:`service.bundles.rescoring`), and that the ledger around the
 round is whole (see ``crowdalpha ledger verify``). The first difference is raised; nothing is said of what lies behind it.
@@ -84,7 +87,7 @@ def check_payments(bundle: Bundle) -> Settled:
             raise differs(f"model {line.model_id} was settled, but no file of it counted")
         if resolution.outcome != VOID:
             _check_inputs(line.model_id, dict(line.scores_ppb), line.retention_ppb, scores)
-    check_transfers(records_of(bundle), resolution)
+    check_transfers(records_of(bundle), resolution, told)
     return Settled(told, terms, leaves, submissions, scores, resolution)
 
 
@@ -113,7 +116,19 @@ def _round(bundle: Bundle) -> tuple[Mapping[str, Any], RoundTerms]:
         raise differs(f"the terms have the hash {terms.hash}, not {told['terms_hash']}")
     if canonical_bytes(terms.as_dict()) != canonical_bytes(told["terms"]):
         raise differs("its terms say more than what was hashed at the opening")
+    _check_length(told, terms)
     return told, terms
+
+
+def _check_length(told: Mapping[str, Any], terms: RoundTerms) -> None:
+    """Check the round's sessions against its terms; which days are sessions, no bundle says.
+
+    The base session is that of one exchange, and the last one the latest of all exchanges. One that had not closed by the
+    round's close counts from a session earlier, and so ends at most a day before the same number of days is over.
+    """
+    base, last = (date.fromisoformat(told[name]) for name in ("base_session", "resolve_session"))
+    if (last - base).days < terms.scoring.lag_sessions + terms.scoring.horizon_sessions - 1:
+        raise differs(f"its sessions from {base} to {last} are fewer than its terms count")
 
 
 def _check_days(told: Mapping[str, Any]) -> None:
@@ -124,6 +139,8 @@ def _check_days(told: Mapping[str, Any]) -> None:
         raise unreadable("its round has sessions or instants that are none") from error
     if days[0] >= days[1] or told["opens_at"] >= told["closes_at"]:
         raise differs("its round ends before it begins")
+    if told["base_session"] > told["closes_at"][: len("2016-01-08")]:
+        raise differs("its base session is after its close")
     if type(told["universe_hash"]) is not str or not _SHA256.fullmatch(told["universe_hash"]):
         raise unreadable("the hash of its universe is none")
     reason = told["void_reason"]

@@ -33,7 +33,7 @@ from service.receipts import Receipt, Signer, sign_receipt, verify_receipt
 from service.store import ledger
 from service.store.engine import Store
 from staking import LedgerEntry, LedgerRecord, Transfer, append, deposit, seal, verify_chain, void
-from tests.builders.bundles import RESOLVED_AT, ROUND_ID, invented_bundle, invented_files
+from tests.builders.bundles import CLOSED_AT, RESOLVED_AT, ROUND_ID, invented_bundle, invented_files
 
 STRANGERS_EDITS, INSIDERS_EDITS, CHAIN_EDITS, ROW_EDITS, RECEIPT_EDITS, SEALED_EDITS = 300, 250, 200, 50, 150, 50
 
@@ -178,15 +178,19 @@ def _untold(name: str, before: Any, after: Any) -> bool:
 
 
 def _makes_sense(told: Any) -> bool:
-    """Say whether the round was open at 20:00, when all files came, and was resolved later than it was based."""
+    """Say whether the times fit the files, which all came at 20:00, the bookings at 23:00 and on 12 February, and the terms."""
     try:
         days = [date.fromisoformat(told[name]) for name in ("base_session", "resolve_session")]
         texts = [told["opens_at"], told["closes_at"]]
         whole = all(datetime.fromisoformat(text) and INSTANT.fullmatch(text) for text in texts)
     except ValueError:
         return False
-    open_then = texts[0] <= "2016-01-09T20:00:00.000000Z" < texts[1]
-    return whole and open_then and days[0] < days[1] and re.fullmatch("[0-9a-f]{64}", told["universe_hash"]) is not None
+    scoring = told["terms"]["scoring"]
+    open_then = texts[0] <= "2016-01-09T20:00:00.000000Z" < texts[1] <= CLOSED_AT
+    based = days[0] <= datetime.fromisoformat(texts[1]).date()
+    lasts = (days[1] - days[0]).days >= scoring["lag_sessions"] + scoring["horizon_sessions"] - 1
+    fits = whole and open_then and based and lasts and days[1] <= date.fromisoformat(RESOLVED_AT[:10])
+    return fits and re.fullmatch("[0-9a-f]{64}", told["universe_hash"]) is not None
 
 
 def changed(files: dict[str, bytes], name: str, change: Callable[[Any], Any]) -> dict[str, bytes]:
@@ -203,6 +207,24 @@ def settled_anew(**told: Any) -> dict[str, bytes]:
 def resettled(retention: str, kept_ppb: int) -> dict[str, bytes]:
     """Return a bundle settled, rightly by its own lines, with what its terms do not retain."""
     return invented_files(retention=retention, kept_ppb=kept_ppb)
+
+
+def rebooked(*instants: str, skip: int = 0, first: int = 5, **other: str) -> dict[str, bytes]:
+    """Return a bundle whose transfers were booked at other instants and places, each sealed anew and linked to the one before.
+
+    ``skip`` leaves so many places free before the last one; ``other`` replaces the kind or the reference of the first.
+    """
+    files = invented_files()
+    rows, found = json.loads(files[LEDGER]), []
+    for i, (row, at) in enumerate(zip(rows, instants, strict=True)):
+        plain = row["transfer"] | {"at": at} | (other if i == 0 else {})
+        entries = tuple(LedgerEntry(account, int(amount)) for account, amount in plain["entries"])
+        transfer = Transfer(plain["id"], plain["kind"], plain["at"], entries, plain["reference"])
+        sequence = first + i + (skip if i == len(rows) - 1 else 0)
+        before = found[-1]["hash"] if found else "e" * 64
+        seal_of = seal(before, sequence, transfer)
+        found.append({"sequence": sequence, "previous_hash": before, "hash": seal_of, "transfer": transfer.as_plain()})
+    return files | {LEDGER: canonical_bytes(found)}
 
 
 def relinked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -252,9 +274,39 @@ CONTRADICTIONS: dict[str, tuple[Callable[[], dict[str, bytes]], str]] = {
         lambda: changed(invented_files(), ROUND, lambda told: told | {"terms": told["terms"] | {"bonus": 1}}), "say more"
     ),
     "a word that no rule knows": (lambda: settled_anew(bonus=1), "other fields"),
+    "all booked before the opening": (lambda: rebooked(*["2001-01-01T00:00:00.000000Z"] * 4), "before the close"),
+    "reserved before the close": (
+        lambda: rebooked("2016-01-09T22:59:59.999999Z", *[RESOLVED_AT] * 3), "before the close"
+    ),
+    "settled before the reservation": (
+        lambda: rebooked("2016-02-12T23:00:00.000001Z", *[RESOLVED_AT] * 3), "before the reservation"
+    ),
+    "settled before the last session": (
+        lambda: rebooked(CLOSED_AT, *["2016-02-10T23:59:59.999999Z"] * 3), "before the session 2016-02-11"
+    ),
+    "settled bit by bit": (
+        lambda: rebooked(CLOSED_AT, RESOLVED_AT, RESOLVED_AT, "2016-02-12T23:00:00.000001Z"), "not booked right after"
+    ),
+    "something between two transfers of a settlement": (
+        lambda: rebooked(CLOSED_AT, *[RESOLVED_AT] * 3, skip=1), "not booked right after"
+    ),
+    "a day for an instant": (lambda: rebooked("2016-01-10", *[RESOLVED_AT] * 3), "no instant"),
+    "a reservation that calls itself a correction": (
+        lambda: rebooked(CLOSED_AT, *[RESOLVED_AT] * 3, kind="correction"), "no reserve of its round"
+    ),
+    "a reservation for something else": (
+        lambda: rebooked(CLOSED_AT, *[RESOLVED_AT] * 3, reference="signals-8"), "no reserve of its round"
+    ),
+    "a base session after the close": (lambda: settled_anew(base_session="2016-01-10"), "after its close"),
+    "fewer sessions than the terms count": (lambda: settled_anew(resolve_session="2016-01-28"), "fewer than its terms"),
     "a transfer twice": (lambda: changed(invented_files(), LEDGER, lambda rows: [*rows, rows[-1]]), "stands twice"),
     "a transfer out of its order": (lambda: changed(invented_files(), LEDGER, lambda rows: rows[::-1]), "out of its order"),
 }  # fmt: skip
+
+
+def test_transfers_that_were_booked_at_the_same_instants_at_another_place_of_the_ledger_hold(signer: Signer) -> None:
+    """Where in the ledger a round stands, its bundle cannot show; the kept heads do."""
+    verify(write_bundle(PUBLIC, ROUND_ID, rebooked(CLOSED_AT, *[RESOLVED_AT] * 3), signer))
 
 
 @pytest.mark.parametrize("what", list(CONTRADICTIONS))
