@@ -8,7 +8,7 @@ from crowdalpha.canonical import sha256_hex
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
 from service.bundles.archive import COMPLETE, Bundle, differs, read_bundle
-from service.bundles.completeness import check_files
+from service.bundles.completeness import check_files, check_universe
 from service.bundles.noted import NOTHING_NOTED, Noted, check_noted
 from service.bundles.payments import Settled, check_payments, path_of
 from service.bundles.sealed import is_sealed, open_sealed
@@ -138,8 +138,15 @@ def _check_bundle(bundle: Bundle, noted: Noted, checked: _Steps, *, sealed: bool
     same = check_noted(settled, noted)
     if same:
         checked.note(f"As it was noted: {', '.join(same)}.", noted=same)
+    anew = check_universe(bundle, settled)
+    checked.checked.facts["universe_recomputed"] = anew
     if bundle.kind == COMPLETE:
         from service.bundles.rescoring import rescore_all
+
+        why = "the assets or the rule that its hash is over are not in the bundle"
+        checked.note(
+            f"The universe has the hash {told['universe_hash']}." if anew else f"The universe was taken as published: {why}."
+        )
 
         found = rescore_all(bundle, settled)
         checked.note(
