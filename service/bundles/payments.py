@@ -161,7 +161,7 @@ def _submissions(bundle: Bundle, told: Mapping[str, Any]) -> tuple[tuple[Mapping
             raise differs(f"the file of model {item['model_id']} came at {item['received_at']}, when the round was not open")
     leaves = tuple(canonical_bytes(dict(item)) for item in found)
     root = told["submissions_root"]
-    if root is None and not found:  # void before its close: nothing was committed to
+    if root is None and not found and told["outcome"] == VOID:  # void before its close: nothing was committed to
         return found, leaves
     if merkle_root(leaves) != root:
         raise differs(f"its submissions have the Merkle root {merkle_root(leaves)}, not {root}, which was published")

@@ -32,7 +32,7 @@ from service.bundles.sealed import make_key_pair, open_sealed, seal_to
 from service.receipts import Receipt, Signer, sign_receipt, verify_receipt
 from service.store import ledger
 from service.store.engine import Store
-from staking import LedgerEntry, LedgerRecord, Transfer, append, deposit, seal, verify_chain, void
+from staking import LedgerEntry, LedgerRecord, Transfer, append, deposit, resolve, seal, verify_chain, void
 from tests.builders.bundles import CLOSED_AT, RESOLVED_AT, ROUND_ID, invented_bundle, invented_files
 
 STRANGERS_EDITS, INSIDERS_EDITS, CHAIN_EDITS, ROW_EDITS, RECEIPT_EDITS, SEALED_EDITS = 300, 250, 200, 50, 150, 50
@@ -307,6 +307,16 @@ CONTRADICTIONS: dict[str, tuple[Callable[[], dict[str, bytes]], str]] = {
 def test_transfers_that_were_booked_at_the_same_instants_at_another_place_of_the_ledger_hold(signer: Signer) -> None:
     """Where in the ledger a round stands, its bundle cannot show; the kept heads do."""
     verify(write_bundle(PUBLIC, ROUND_ID, rebooked(CLOSED_AT, *[RESOLVED_AT] * 3), signer))
+
+
+def test_a_resolved_round_without_a_root_is_a_difference_and_not_one_that_was_void_before_its_close(signer: Signer) -> None:
+    """All files could be put away otherwise, and the holder of a receipt would be told that no file of anybody counted."""
+    terms = RoundTerms.from_dict(json.loads(invented_files()[ROUND])["terms"])
+    files = settled_anew(submissions_root=None) | {name: canonical_bytes([]) for name in (SUBMISSIONS, SCORES, LEDGER)}
+    files[RESOLUTION] = resolve(ROUND_ID, [], terms.payout, RESOLVED_AT).canonical()
+    with pytest.raises(InputRejected, match="Merkle root") as caught:
+        verify(write_bundle(PUBLIC, ROUND_ID, files, signer), receipt=receipt_of(signer, "model-03", "ab" * 32))
+    assert caught.value.code is Code.BUNDLE_DIFFERS
 
 
 @pytest.mark.parametrize("what", list(CONTRADICTIONS))
