@@ -16,7 +16,7 @@ Recent sessions, those without a trade and those of the trailing window, are cou
 holidays in Tokyo leaves no share of Tokyo out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 
@@ -135,16 +135,26 @@ class Universe:
         return int(self.members.shape[0])
 
 
-def universe_hash(as_of: date, asset_ids: StrArray, rule: UniverseRule) -> str:
-    """Return the hash under which a universe is frozen: over its date, its rule and its sorted asset ids.
+def rule_as_plain(rule: UniverseRule) -> dict[str, Plain]:
+    """Return a rule as it is hashed and published.
 
-    Numbers of the rule that may have decimals enter as the shortest text that reads back as the same number.
+    Numbers that may have decimals are the shortest text that reads back as the same number.
     """
     plain: dict[str, Plain] = {}
     for key in fields(rule):
         value = getattr(rule, key.name)
         plain[key.name] = repr(float(value)) if isinstance(key.default, float) else value
-    return canonical_hash({"as_of": as_of.isoformat(), "asset_ids": asset_ids.tolist(), "rule": plain})
+    return plain
+
+
+def universe_hash(as_of: date, asset_ids: StrArray, rule: UniverseRule) -> str:
+    """Return the hash under which a universe is frozen: over its date, its rule and its sorted asset ids."""
+    return plain_universe_hash(as_of.isoformat(), asset_ids.tolist(), rule_as_plain(rule))
+
+
+def plain_universe_hash(as_of: str, asset_ids: Sequence[str], rule: Mapping[str, Plain]) -> str:
+    """Return :func:`universe_hash` of what was published of a universe: ISO date, sorted asset ids, :func:`rule_as_plain`."""
+    return canonical_hash({"as_of": as_of, "asset_ids": list(asset_ids), "rule": dict(rule)})
 
 
 def select_universe(view: PanelView, rule: UniverseRule, former: Universe | None = None) -> Universe:

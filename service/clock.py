@@ -4,6 +4,7 @@ Deadlines are judged by one clock, that of the database inside the committing tr
 differ still agree on what was late. All instants are aware UTC datetimes.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +19,7 @@ _QUESTIONS = {
     # Not now(): that is the instant at which the transaction began, which may be long before its commit.
     "postgresql": "SELECT clock_timestamp()",
 }
+_INSTANT_TEXT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 
 class Clock(Protocol):
@@ -76,3 +78,14 @@ def as_utc(instant: datetime) -> datetime:
 def instant_text(instant: datetime) -> str:
     """Write an aware instant as ``2016-01-08T21:00:00.000000Z``: always UTC and microseconds, so that text sorts as time."""
     return as_utc(instant).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def is_instant_text(text: object) -> bool:
+    """Say whether ``text`` is what :func:`instant_text` writes; two such texts have the order of their instants."""
+    if not isinstance(text, str) or not _INSTANT_TEXT.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:  # a 30 February, or an hour that no day has
+        return False
+    return True

@@ -1,6 +1,7 @@
 """What a round froze at its opening and at its close, as files: the one place that knows their names and layouts.
 
-At opening: ``universe`` (asset ids and the labels that files are matched with), ``exposures``, ``weights_v`` and
+At opening: ``universe`` (asset ids and the labels that files are matched with), ``universe_rule`` (the date and the rule that
+the universe's hash is over, beside its ids), ``exposures``, ``weights_v`` and
 ``neutralizers`` (sample weights, and the condensed basis made with them), ``labels`` (what identifiers of other schemes stand
 for) where the home has a ticker map, ``sessions`` (where assets trade and each exchange's s₀) unless all trade on the exchange
 that the rounds keep to, and for the classic tournament ``live`` (the era's table). At close: ``models`` (their order),

@@ -50,7 +50,8 @@ def round_detail(platform: Platform, key: RoundKey) -> dict[str, Any]:
         record = round_rows.round_by_key(connection, key)
         if record is None:
             raise InputRejected(Code.ROUND_UNKNOWN, f"There is no round {key}.")
-        detail = _round(record) | {"terms": record.terms, "universe_hash": record.universe_hash}
+        hashes = {"terms_hash": record.terms_hash, "universe_hash": record.universe_hash}
+        detail = _round(record) | {"terms": record.terms} | hashes
         frame = get_frame(connection, platform.blobs, key)
         detail["universe_size"] = len(frame.asset_ids)
         detail["universe_change"] = _universe_change(platform, connection, key, frame)

@@ -15,7 +15,7 @@ from crowdalpha.canonical import Plain, canonical_bytes
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected
 from service.atomic import write_file
-from service.clock import instant_text
+from service.clock import instant_text, is_instant_text
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -81,6 +81,8 @@ class Receipt:
                 raise _refuse(f"the field {name} is of the wrong kind")
         if data["format"] != RECEIPT_FORMAT:
             raise _refuse(f"its format is {data['format']}, and {RECEIPT_FORMAT} is the one that is known")
+        if not is_instant_text(data["received_at"]):
+            raise _refuse("the field received_at is no instant")
         receipt = cls(**data)
         try:
             receipt.text()
@@ -90,13 +92,23 @@ class Receipt:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Receipt":
-        """Read a receipt from :meth:`to_json`; raises InputRejected (``RECEIPT_INVALID``) for any other text."""
+        """Read a receipt from :meth:`to_json`, or from an answer to an upload, which holds one as its member ``receipt``.
+
+        Raises
+        ------
+        InputRejected
+            ``RECEIPT_INVALID`` for any other text, also for the answer to a file that was refused: it has none.
+        """
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise _refuse("it is not JSON") from error
         if not isinstance(data, dict):
             raise _refuse("it is not a JSON object")
+        if "receipt" in data:
+            data = data["receipt"]
+            if not isinstance(data, dict):
+                raise _refuse("the answer to the upload holds none, as that to a file that was refused")
         return cls.from_dict(data)
 
 

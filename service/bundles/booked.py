@@ -1,19 +1,25 @@
 """Check what a bundle says was booked: sealed transfers, each there once and in its order, that move what the settlement says.
 
+The reservation is booked by the close, which is not before ``closes_at``; the settlement's transfers one after the other at one
+instant, which is not before the reservation and, of a resolved round, not before the day of its last session.
+
 Nothing here computes a payout (:mod:`service.bundles.payments`). That the ledger around the round is whole, no bundle can show.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
 
 from crowdalpha.errors import CrowdalphaError
 from service.bundles.archive import Bundle, differs, unreadable
 from service.bundles.contents import LEDGER, TRANSFERS
 from service.bundles.forms import atoms_of, list_of, mapping_of
-from staking import BURNED, GENESIS_HASH, TREASURY, LedgerEntry, Resolution, Transfer, seal
+from service.clock import is_instant_text
+from staking import BURNED, GENESIS_HASH, TREASURY, LedgerEntry, LedgerRecord, Resolution, Transfer, seal
 from staking.accounts import provider_account, reserve_account, stake_account
 
 
-def records_of(bundle: Bundle) -> dict[str, Transfer]:
+def records_of(bundle: Bundle) -> dict[str, LedgerRecord]:
     """Return the sealed transfers of a bundle by id, in their order, after each seal, place and link was checked.
 
     Raises
@@ -21,7 +27,7 @@ def records_of(bundle: Bundle) -> dict[str, Transfer]:
     InputRejected
         ``BUNDLE_UNREADABLE`` for another form; ``BUNDLE_DIFFERS``, naming the first transfer that does not fit.
     """
-    found: dict[str, Transfer] = {}
+    found: dict[str, LedgerRecord] = {}
     before, link = 0, GENESIS_HASH
     for item in list_of(bundle.plain(LEDGER), LEDGER):
         row = mapping_of(item, LEDGER, ("sequence", "previous_hash", "hash", "transfer"), exact=True)
@@ -42,18 +48,28 @@ def records_of(bundle: Bundle) -> dict[str, Transfer]:
         if row["sequence"] == before + 1 and row["previous_hash"] != link:
             raise differs(f"transfer {transfer.id} does not follow the one before it in the chain")
         before, link = row["sequence"], row["hash"]
-        found[transfer.id] = transfer
+        found[transfer.id] = LedgerRecord(before, row["previous_hash"], link, transfer)
     return found
 
 
-def check_transfers(booked: Mapping[str, Transfer], resolution: Resolution) -> None:
-    """Compare what the sealed transfers move with what the lines say; raises InputRejected ``BUNDLE_DIFFERS``."""
+def check_transfers(booked: Mapping[str, LedgerRecord], resolution: Resolution, told: Mapping[str, Any]) -> None:
+    """Compare what the sealed transfers move with what the lines say, and when with ``told``, what the round says of itself.
+
+    Raises
+    ------
+    InputRejected
+        ``BUNDLE_DIFFERS``, naming the first difference.
+    """
     own = [f"{resolution.round_id}:{name}" for name in TRANSFERS]
     strange = sorted(set(booked) - set(own))
     if strange:
         raise differs(f"transfer {strange[0]} is not of this round")
     if list(booked) != [name for name in own if name in booked]:
         raise differs("its transfers were booked in another order than a round's are")
+    for name, id_ in zip(TRANSFERS, own, strict=True):
+        if id_ in booked and (booked[id_].transfer.kind, booked[id_].transfer.reference) != (name, resolution.round_id):
+            raise differs(f"transfer {id_} is no {name} of its round")
+    _check_times([booked[name] for name in own if name in booked], resolution, told)
     moved = {name: _moved(booked.get(id_)) for name, id_ in zip(TRANSFERS, own, strict=True)}
     for line in resolution.lines:
         held = reserve_account(resolution.round_id, line.model_id)
@@ -72,6 +88,24 @@ def check_transfers(booked: Mapping[str, Transfer], resolution: Resolution) -> N
     _check_takers(moved, resolution)
 
 
+def _check_times(records: Sequence[LedgerRecord], resolution: Resolution, told: Mapping[str, Any]) -> None:
+    for record in records:
+        transfer = record.transfer
+        if not is_instant_text(transfer.at):
+            raise differs(f"transfer {transfer.id} was booked at {transfer.at}, which is no instant")
+        if transfer.at < told["closes_at"]:
+            raise differs(f"transfer {transfer.id} was booked at {transfer.at}, before the close at {told['closes_at']}")
+    settled = [record for record in records if record.transfer.kind != "reserve"]
+    if len(settled) < len(records) and settled and settled[0].transfer.at < records[0].transfer.at:
+        raise differs(f"the settlement was booked at {settled[0].transfer.at}, before the reservation")
+    for before, after in pairwise(settled):
+        if (after.sequence, after.transfer.at) != (before.sequence + 1, before.transfer.at):
+            raise differs(f"transfer {after.transfer.id} was not booked right after {before.transfer.id}")
+    for record in settled:
+        if resolution.outcome == "resolved" and record.transfer.at[: len("2016-01-08")] < told["resolve_session"]:
+            raise differs(f"the settlement was booked at {record.transfer.at}, before the session {told['resolve_session']}")
+
+
 def _check_takers(moved: Mapping[str, dict[str, int]], resolution: Resolution) -> None:
     released = {stake_account(x.model_id): x.released_atoms for x in resolution.lines if x.released_atoms}
     paid: dict[str, int] = {}
@@ -85,5 +119,5 @@ def _check_takers(moved: Mapping[str, dict[str, int]], resolution: Resolution) -
             raise differs(f"the {name} moved other amounts on {account} than the resolution says")
 
 
-def _moved(transfer: Transfer | None) -> dict[str, int]:
-    return {} if transfer is None else {entry.account: entry.amount_atoms for entry in transfer.entries}
+def _moved(record: LedgerRecord | None) -> dict[str, int]:
+    return {} if record is None else {entry.account: entry.amount_atoms for entry in record.transfer.entries}

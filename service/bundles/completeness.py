@@ -8,8 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from crowdalpha.ids import Tournament
+from market.universe import plain_universe_hash
 from service.bundles.archive import COMPLETE, Bundle, differs, unreadable
-from service.bundles.contents import LEDGER, RESOLUTION, ROUND, SCORES, SUBMISSIONS
+from service.bundles.contents import LEDGER, RESOLUTION, ROUND, RULE, SCORES, SUBMISSIONS
+from service.bundles.forms import mapping_of
 from service.bundles.payments import Settled
 
 RESOLVED = "resolved"
@@ -64,6 +66,32 @@ def check_files(bundle: Bundle, settled: Settled, *, sealed: bool = False) -> No
             _compare_twins(bundle, frozen, labels)
 
 
+def check_universe(bundle: Bundle, settled: Settled) -> bool:
+    """Compute a universe's hash again from its assets and its rule, where the bundle tells both.
+
+    Returns
+    -------
+    bool
+        False where it does not: the hash is as it was published, and nothing in the bundle follows from it.
+
+    Raises
+    ------
+    InputRejected
+        ``BUNDLE_DIFFERS`` where the hash is another one, or the universe was chosen from a session after the opening.
+    """
+    if RULE not in bundle.files:
+        return False
+    told = mapping_of(bundle.plain(RULE), RULE, ("as_of", "rule"), exact=True)
+    if type(told["as_of"]) is not str or not isinstance(told["rule"], dict):
+        raise unreadable("its universe has no date, or no rule")
+    found = plain_universe_hash(told["as_of"], bundle.plain("frozen/universe.json")["asset_ids"], told["rule"])
+    if found != settled.told["universe_hash"]:
+        raise differs(f"its universe has the hash {found}, not {settled.told['universe_hash']}, which was published")
+    if told["as_of"] > settled.told["opens_at"]:  # a day sorts before its instants
+        raise differs(f"its universe is that of {told['as_of']}, and the round opened at {settled.told['opens_at']}")
+    return True
+
+
 def _public(bundle: Bundle, settled: Settled) -> tuple[set[str], set[str]]:
     needed, may_be = {ROUND, SUBMISSIONS, RESOLUTION, SCORES, LEDGER}, set[str]()
     if settled.resolution.outcome != RESOLVED:
@@ -84,7 +112,7 @@ def _complete(bundle: Bundle, settled: Settled) -> tuple[set[str], set[str]]:
     if names_assets(bundle):
         arrays |= set(OF_ASSETS)
         books.add("metamodel_neutral")
-    may_be = {"frozen/schemes.json"} if names_assets(bundle) else set()
+    may_be = {"frozen/schemes.json", RULE} if names_assets(bundle) else set()
     if settled.resolution.outcome == RESOLVED:
         arrays |= books
     else:  # void at some point: what there was by then

@@ -9,8 +9,8 @@
 - ``ledger.json``: the sealed transfers of the round: what was reserved, burned, released and paid
 - ``yardstick/…``: what a file of the round is scored beside, as far as it is public (see :func:`yardstick`)
 
-``complete`` alone: ``files/<sha256>.csv`` as received, and ``frozen/…``, all that the close and the final score used. What
-becomes public of a classic round is less: see :func:`revealed_files`.
+``complete`` alone: ``files/<sha256>.csv`` as received, and ``frozen/…``, all that the close and the final score used, with the
+rule that the hash of the universe is over. What becomes public of a classic round is less: see :func:`revealed_files`.
 """
 
 from collections.abc import Mapping
@@ -36,6 +36,8 @@ from service.store.records import ResolutionRecord, RoundRecord, SubmissionRecor
 ROUND, SUBMISSIONS, RESOLUTION, SCORES, LEDGER = (
     f"{name}.json" for name in ("round", "submissions", "resolution", "scores", "ledger")
 )
+RULE = "frozen/universe_rule.json"
+"""Date and rule of the universe, which its hash is over beside the asset ids."""
 TRANSFERS = ("reserve", "burn", "release", "payout")
 """The transfers of a round in the order in which they are booked; what moved nothing was not booked."""
 
@@ -100,6 +102,8 @@ def complete_files(platform: Platform, connection: Connection, key: RoundKey) ->
     files["frozen/universe.json"] = canonical_bytes(
         {"asset_ids": [str(a) for a in frame.asset_ids], "labels": list(frame.labels)}
     )
+    if "universe_rule" in artifacts:  # a round of before rules were kept has none
+        files[RULE] = platform.blobs.get(artifacts["universe_rule"])
     if "labels" in artifacts:
         files["frozen/schemes.json"] = platform.blobs.get(artifacts["labels"])
     return files

@@ -5,7 +5,10 @@
 3. Each model has one row of scores, and of a resolved round each with a leaf has one.
 4. Each line of the resolution is computed anew by :func:`staking.resolution.resolve` from its own inputs; the inputs are those
    of the score table, and its model has a leaf.
-5. The sealed transfers are each there once, in their order, move exactly what the lines say, and their seals fit.
+5. The sealed transfers are each there once, in their order and not before the close or the last session, move exactly what the
+   lines say, and their seals fit.
+6. What is told beside the money has one sense: the base session is not after the close, and the last one as many sessions later
+   as the terms say, at a session a day.
 
 What is not shown: that the scores follow from files (see :mod:`service.bundles.rescoring`), and that the ledger around the
 round is whole (see ``crowdalpha ledger verify``). The first difference is raised; nothing is said of what lies behind it.
@@ -15,7 +18,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from crowdalpha.canonical import canonical_bytes
@@ -26,6 +29,7 @@ from service.bundles.archive import Bundle, differs, unreadable
 from service.bundles.booked import check_transfers, records_of
 from service.bundles.contents import RESOLUTION, ROUND, SCORES, SUBMISSIONS
 from service.bundles.forms import atoms_of, list_of, mapping_of
+from service.clock import is_instant_text
 from staking import Resolution, StakeLine, resolve, void
 
 VOID = "void"
@@ -33,8 +37,6 @@ ROUND_FIELDS = (
     "round", "outcome", "void_reason", "opens_at", "closes_at", "base_session", "resolve_session", "terms", "terms_hash",
     "universe_hash", "submissions_root", "meta_model_withheld",
 )  # fmt: skip
-_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
-"""Texts of this form have the order of their instants."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 ANY_INSTANT = "1970-01-01T00:00:00Z"
 """When a settlement was booked is no part of what it comes to."""
@@ -85,7 +87,7 @@ def check_payments(bundle: Bundle) -> Settled:
             raise differs(f"model {line.model_id} was settled, but no file of it counted")
         if resolution.outcome != VOID:
             _check_inputs(line.model_id, dict(line.scores_ppb), line.retention_ppb, scores)
-    check_transfers(records_of(bundle), resolution)
+    check_transfers(records_of(bundle), resolution, told)
     return Settled(told, terms, leaves, submissions, scores, resolution)
 
 
@@ -99,8 +101,8 @@ def path_of(settled: Settled, model_id: str) -> list[tuple[str, str]]:
 
 def _round(bundle: Bundle) -> tuple[Mapping[str, Any], RoundTerms]:
     told = mapping_of(bundle.plain(ROUND), ROUND, ROUND_FIELDS, exact=True)
-    if not all(type(told[name]) is str and _INSTANT.fullmatch(told[name]) for name in ("opens_at", "closes_at")):
-        raise unreadable("its round has no instants of opening and closing")
+    if not all(is_instant_text(told[name]) for name in ("opens_at", "closes_at")):
+        raise unreadable("its round has sessions or instants that are none")
     _check_days(told)
     if type(told["meta_model_withheld"]) is not bool:
         raise unreadable("it does not say whether the meta-model is withheld")
@@ -114,18 +116,31 @@ def _round(bundle: Bundle) -> tuple[Mapping[str, Any], RoundTerms]:
         raise differs(f"the terms have the hash {terms.hash}, not {told['terms_hash']}")
     if canonical_bytes(terms.as_dict()) != canonical_bytes(told["terms"]):
         raise differs("its terms say more than what was hashed at the opening")
+    _check_length(told, terms)
     return told, terms
+
+
+def _check_length(told: Mapping[str, Any], terms: RoundTerms) -> None:
+    """Check the round's sessions against its terms; which days are sessions, no bundle says.
+
+    The base session is that of one exchange, and the last one the latest of all exchanges. One that had not closed by the
+    round's close counts from a session earlier, and so ends at most a day before the same number of days is over.
+    """
+    base, last = (date.fromisoformat(told[name]) for name in ("base_session", "resolve_session"))
+    if (last - base).days < terms.scoring.lag_sessions + terms.scoring.horizon_sessions - 1:
+        raise differs(f"its sessions from {base} to {last} are fewer than its terms count")
 
 
 def _check_days(told: Mapping[str, Any]) -> None:
     """Check what is told beside the money: nothing follows from it, but it cannot be nonsense."""
     try:
         days = [date.fromisoformat(told[name]) for name in ("base_session", "resolve_session")]
-        instants = [datetime.fromisoformat(told[name]) for name in ("opens_at", "closes_at")]
     except (TypeError, ValueError) as error:
         raise unreadable("its round has sessions or instants that are none") from error
-    if days[0] >= days[1] or instants[0] >= instants[1]:
+    if days[0] >= days[1] or told["opens_at"] >= told["closes_at"]:
         raise differs("its round ends before it begins")
+    if told["base_session"] > told["closes_at"][: len("2016-01-08")]:
+        raise differs("its base session is after its close")
     if type(told["universe_hash"]) is not str or not _SHA256.fullmatch(told["universe_hash"]):
         raise unreadable("the hash of its universe is none")
     reason = told["void_reason"]
@@ -142,11 +157,11 @@ def _submissions(bundle: Bundle, told: Mapping[str, Any]) -> tuple[tuple[Mapping
     if ids != sorted(set(ids)):
         raise differs("its submissions are not one a model, by model id")
     for item in found:
-        if not _INSTANT.fullmatch(item["received_at"]) or not told["opens_at"] <= item["received_at"] < told["closes_at"]:
+        if not is_instant_text(item["received_at"]) or not told["opens_at"] <= item["received_at"] < told["closes_at"]:
             raise differs(f"the file of model {item['model_id']} came at {item['received_at']}, when the round was not open")
     leaves = tuple(canonical_bytes(dict(item)) for item in found)
     root = told["submissions_root"]
-    if root is None and not found:  # void before its close: nothing was committed to
+    if root is None and not found and told["outcome"] == VOID:  # void before its close: nothing was committed to
         return found, leaves
     if merkle_root(leaves) != root:
         raise differs(f"its submissions have the Merkle root {merkle_root(leaves)}, not {root}, which was published")

@@ -16,13 +16,16 @@ from datetime import date, datetime, timedelta
 import numpy as np
 from sqlalchemy import Connection
 
+from crowdalpha.canonical import canonical_bytes
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected, Unavailable
 from crowdalpha.ids import RoundKey, RoundState, Tournament
 from market.calendars import SessionCalendar, to_date
 from market.neutralizers import neutralizers_of, sample_weights
 from market.panel import PanelView
+from market.universe import Universe, rule_as_plain
 from service.context import Platform
+from service.desk import universe_rule
 from service.frames import RoundFrame, RoundSessions, put_frame, put_schemes
 from service.roundlabels import distinct_labels, frozen_schemes
 from service.settings import load_schedule, load_terms
@@ -76,11 +79,13 @@ def open_round(platform: Platform, tournament: Tournament, base_session: date | 
     view = platform.desk.view(now)
     if view.last_session < calendar.last_closed_before(now):
         raise Unavailable(Code.MARKET_COVERAGE, f"Prices of {calendar.last_closed_before(now)} are not known yet.")
-    frame, universe_hash, live = freeze(platform, view, tournament, base)
+    frame, universe, live = freeze(platform, view, tournament, base)
     frame = replace(frame, sessions=_sessions(view, frame, calendar, home, closes_at))
     files = put_frame(platform.blobs, frame)
     if tournament is Tournament.SIGNALS:
         files |= put_schemes(platform.blobs, frozen_schemes(platform.home, frame.asset_ids, now))
+    rule = rule_as_plain(universe_rule(platform.desk.settings.universe))
+    files["universe_rule"] = platform.blobs.put(canonical_bytes({"as_of": universe.as_of.isoformat(), "rule": rule}))
     if live is not None:
         files["live"] = platform.blobs.put(live)
     with platform.store.write() as connection:
@@ -98,7 +103,7 @@ def open_round(platform: Platform, tournament: Tournament, base_session: date | 
             resolve_session=_resolve_session(frame, calendar, home.offset(base, last), last),
             terms=terms.as_dict(),
             terms_hash=terms.hash,
-            universe_hash=universe_hash,
+            universe_hash=universe.hash,
             opened_at=now,
         )
         rounds.add_round(connection, record)
@@ -108,8 +113,10 @@ def open_round(platform: Platform, tournament: Tournament, base_session: date | 
     return record
 
 
-def freeze(platform: Platform, view: PanelView, tournament: Tournament, base: date) -> tuple[RoundFrame, str, bytes | None]:
-    """Return what a round opened at ``view.instant`` freezes: frame, universe hash, and the classic era as Parquet."""
+def freeze(
+    platform: Platform, view: PanelView, tournament: Tournament, base: date
+) -> tuple[RoundFrame, Universe, bytes | None]:
+    """Return what a round opened at ``view.instant`` freezes: frame, universe, and the classic era as Parquet."""
     universe = platform.desk.universe(view)
     exposures = platform.desk.exposures(view, universe.members)
     labels = distinct_labels(view.assets, universe.members)
@@ -131,7 +138,7 @@ def freeze(platform: Platform, view: PanelView, tournament: Tournament, base: da
         weights_v=weights_v,
         neutralizers=neutralizers_of(exposures.values, weights_v),
     )
-    return frame, universe.hash, live
+    return frame, universe, live
 
 
 def _sessions(

@@ -44,8 +44,9 @@ def resolve_round(platform: Platform, key: RoundKey) -> ResolutionRecord:
         if record.state is not RoundState.SCORING:
             raise Conflict(Code.ROUND_STATE, f"Round {key} is {record.state.value}: it cannot be resolved.")
         lines, wallets = _lines(connection, key)
+        at = instant_text(platform.clock.now(connection))  # by the clock that booked the reservations
     terms = RoundTerms.from_dict(record.terms)
-    resolution = resolve(str(key), lines, terms.payout, instant_text(platform.clock.now()), wallets)
+    resolution = resolve(str(key), lines, terms.payout, at, wallets)
     fault_point("resolve.decided")
     sha = platform.blobs.put(resolution.canonical())
     fault_point("resolve.blob_written")

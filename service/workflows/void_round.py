@@ -51,9 +51,10 @@ def void_round(platform: Platform, key: RoundKey, reason: str, who: str = "opera
         if standing is not None:
             return standing
         frozen = stakes.at_risk_of_round(connection, key)
+        at = instant_text(platform.clock.now(connection))  # by the clock that booked the reservations
     lines = [StakeLine(a.model_id, a.at_risk_atoms, a.reserved_atoms, {}) for a in frozen]
     terms = RoundTerms.from_dict(record.terms)
-    resolution = void(str(key), lines, terms.payout, instant_text(platform.clock.now()))
+    resolution = void(str(key), lines, terms.payout, at)
     sha = platform.blobs.put(resolution.canonical())
     with platform.store.write() as connection:
         return _commit(platform, connection, key, resolution, sha, reason, who)

@@ -2,10 +2,12 @@
 rows against the answers, and requests that are wrong in every way we could think of."""
 
 import io
+from datetime import datetime
 
 import pyarrow.parquet as pq
 import pytest
 
+from crowdalpha.terms import RoundTerms
 from service import queries
 from service.http.frame import STRICT_HEADERS
 from tests.builders.platforms import TICKERS, Served
@@ -46,6 +48,16 @@ def test_an_open_round_shows_nobodys_part(reader) -> None:
     assert "submissions" not in body
     resolved = reader.get("/v1/rounds/signals/1").json()
     assert len(resolved["models"]) == 5
+
+
+def test_what_is_to_be_noted_of_a_round_is_public_when_it_is_fixed(reader) -> None:
+    """The hash of the terms from the opening on, the root of the files from the close on."""
+    opened, resolved = (reader.get(f"/v1/rounds/signals/{number}").json() for number in (2, 1))
+    for told in (opened, resolved):
+        assert told["terms_hash"] == RoundTerms.from_dict(told["terms"]).hash
+        assert datetime.fromisoformat(told["closes_at"]).tzinfo is not None
+    assert "submissions_root" not in opened
+    assert "submissions_root" in resolved
 
 
 def test_scores_and_leaderboard_show_what_was_resolved(reader) -> None:

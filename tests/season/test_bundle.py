@@ -21,6 +21,7 @@ from crowdalpha.canonical import canonical_bytes
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected
 from crowdalpha.ids import RoundKey, RoundState, Tournament
+from market.universe import plain_universe_hash
 from service.bundles.archive import COMPLETE, PUBLIC, array_bytes, read_array, read_bundle, write_bundle
 from service.bundles.checking import verify
 from service.bundles.contents import complete_files, public_files
@@ -117,6 +118,19 @@ def test_a_bundle_verifies_on_a_machine_that_has_nothing_else(platform: Platform
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bundle.zip", "receipt.json", "signal.csv"]
 
 
+def test_a_file_without_a_receipt_is_looked_up_among_those_that_counted(platform: Platform) -> None:
+    _, file = of_model(platform, SIGNALS)
+    found = verify(bundle_of(platform, SIGNALS), file=file).facts
+    with platform.store.read() as connection:
+        chosen = list(submissions.selected_submissions(connection, SIGNALS).values())[2]
+    assert chosen.model_id in found["file_models"]
+    assert found["rescored_models"] == len(found["file_models"])
+    assert found["rescored_kinds"] == ["corr", "mmc", "neutral_corr", "neutral_mmc"]
+    with pytest.raises(InputRejected, match="--file needs --receipt") as caught:
+        verify(bundle_of(platform, SIGNALS), file=file + b"\n")
+    assert caught.value.code is Code.REQUEST_INVALID
+
+
 def test_a_classic_bundle_names_no_asset_and_gives_a_file_its_scores(platform: Platform) -> None:
     receipt, file = of_model(platform, CLASSIC)
     with platform.store.read() as connection:
@@ -157,6 +171,56 @@ def test_a_universe_tells_its_assets_and_labels_and_nothing_else(platform: Platf
         assert caught.value.code is Code.BUNDLE_DIFFERS
 
 
+def forged_universe(platform: Platform, key: RoundKey, rule: bytes | None, assets: bool = False, **told: str) -> bytes:
+    """Return a complete bundle of the round, signed by the platform, with other assets, another rule or none, other words."""
+    with platform.store.read() as connection:
+        files = complete_files(platform, connection, key)
+    universe = json.loads(files["frozen/universe.json"])
+    if assets:
+        files["frozen/universe.json"] = canonical_bytes(universe | {"asset_ids": [f"x{a}" for a in universe["asset_ids"]]})
+    if rule is None:
+        del files["frozen/universe_rule.json"]
+    elif rule:
+        files["frozen/universe_rule.json"] = rule
+    files["round.json"] = canonical_bytes(json.loads(files["round.json"]) | told)
+    return write_bundle(COMPLETE, str(key), files, platform.signer)
+
+
+def test_the_hash_of_the_universe_follows_from_its_assets_and_its_rule(platform: Platform) -> None:
+    for key in (SIGNALS, CLASSIC):
+        found = verify(forged_universe(platform, key, b""))
+        assert found.facts["universe_recomputed"]
+        assert f"The universe has the hash {found.facts['universe_hash']}." in found.steps
+        for change in ({"assets": True}, {"universe_hash": "0" * 64}):
+            with pytest.raises(InputRejected, match="its universe has the hash") as caught:
+                verify(forged_universe(platform, key, b"", **change))
+            assert caught.value.code is Code.BUNDLE_DIFFERS
+    for rule, told in (
+        (canonical_bytes({"as_of": "2021-01-08", "rule": {}}), "its universe has the hash"),
+        (canonical_bytes({"as_of": "2021-01-08"}), "other fields"),
+        (canonical_bytes({"as_of": 7, "rule": {}}), "no date"),
+    ):
+        with pytest.raises(InputRejected, match=told):
+            verify(forged_universe(platform, SIGNALS, rule))
+
+
+def test_a_universe_is_not_chosen_from_what_came_after_the_opening(platform: Platform) -> None:
+    with platform.store.read() as connection:
+        files = complete_files(platform, connection, SIGNALS)
+    rule = json.loads(files["frozen/universe_rule.json"]) | {"as_of": "2030-01-04"}
+    ids = json.loads(files["frozen/universe.json"])["asset_ids"]
+    later = plain_universe_hash("2030-01-04", ids, rule["rule"])
+    with pytest.raises(InputRejected, match="and the round opened at"):
+        verify(forged_universe(platform, SIGNALS, canonical_bytes(rule), universe_hash=later))
+
+
+def test_a_complete_bundle_of_before_rules_were_kept_verifies_and_says_what_it_takes_as_published(platform: Platform) -> None:
+    for data in (forged_universe(platform, SIGNALS, None), bundle_of(platform, CLASSIC)):
+        found = verify(data)
+        assert found.facts["universe_recomputed"] is False
+        assert any("taken as published" in step for step in found.steps)
+
+
 def test_what_becomes_public_of_a_classic_round_names_no_asset_and_recomputes_all_that_needs_none(platform: Platform) -> None:
     sealed, shown = read_bundle(open_sealed(bundle_of(platform, CLASSIC, sealed=True), PRIVATE)), bundle_of(platform, CLASSIC)
     revealed = read_bundle(shown)
@@ -165,6 +229,7 @@ def test_what_becomes_public_of_a_classic_round_names_no_asset_and_recomputes_al
     assert universe["labels"] == sorted(universe["labels"])
     assert sealed.kind == revealed.kind == COMPLETE
     gone = {"frozen/exposures.npy", "frozen/neutralizers.npy", "frozen/weights_v.npy", "frozen/metamodel_neutral.npy"}
+    gone.add("frozen/universe_rule.json")
     assert sealed.files.keys() - revealed.files.keys() == gone
     asset_ids = sealed.plain("frozen/universe.json")["asset_ids"]
     assert not any(asset.encode() in data for asset in asset_ids for data in revealed.files.values())

@@ -16,6 +16,7 @@ from market.calendars import session_calendar, to_instant
 from market.synthetic import SyntheticSpec, generate_market
 from market.targets import neutral_target
 from service import queries
+from service.bundles.checking import verify
 from service.clock import SimulatedClock
 from service.context import build_platform
 from service.frames import get_frame
@@ -25,6 +26,7 @@ from service.replay.crowd import roster
 from service.replay.run import play
 from service.settings import load_settings, shipped_config
 from service.store import fund, rounds
+from service.workflows.publish_bundle import bundle_of
 from tests.builders.panels import view_at
 from tests.builders.seasons import HISTORY_FROM, N_ASSETS
 
@@ -136,6 +138,16 @@ def test_the_target_is_that_of_each_assets_own_window(season, tournament):
         np.testing.assert_array_equal(target, expected)
         compared += 1
     assert compared >= 4
+
+
+@pytest.mark.parametrize("tournament", list(Tournament))
+def test_the_sessions_and_the_bookings_of_every_bundle_hold(season, tournament):
+    """Base and last session are of one exchange each, and not of the same one."""
+    _, platform, _ = season
+    resolved = [record.key for record, _, _ in opened(platform, tournament) if record.state is RoundState.RESOLVED]
+    assert len(resolved) >= 4
+    for key in resolved:
+        assert verify(bundle_of(platform, key), public_key=platform.signer.public_key).facts["outcome"] == "resolved"
 
 
 def test_the_fund_is_marked_on_every_date_of_either_exchange(season):

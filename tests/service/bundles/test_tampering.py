@@ -11,7 +11,7 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,13 @@ from crowdalpha.terms import PPB, RoundTerms
 from service.bundles.archive import PUBLIC, array_bytes, read_array, read_bundle, write_bundle
 from service.bundles.checking import verify
 from service.bundles.contents import LEDGER, RESOLUTION, ROUND, SCORES, SUBMISSIONS
+from service.bundles.noted import Noted
 from service.bundles.sealed import make_key_pair, open_sealed, seal_to
 from service.receipts import Receipt, Signer, sign_receipt, verify_receipt
 from service.store import ledger
 from service.store.engine import Store
-from staking import LedgerEntry, LedgerRecord, Transfer, append, deposit, seal, verify_chain, void
-from tests.builders.bundles import RESOLVED_AT, ROUND_ID, invented_bundle, invented_files
+from staking import LedgerEntry, LedgerRecord, Transfer, append, deposit, resolve, seal, verify_chain, void
+from tests.builders.bundles import CLOSED_AT, RESOLVED_AT, ROUND_ID, invented_bundle, invented_files
 
 STRANGERS_EDITS, INSIDERS_EDITS, CHAIN_EDITS, ROW_EDITS, RECEIPT_EDITS, SEALED_EDITS = 300, 250, 200, 50, 150, 50
 
@@ -177,15 +178,19 @@ def _untold(name: str, before: Any, after: Any) -> bool:
 
 
 def _makes_sense(told: Any) -> bool:
-    """Say whether the round was open at 20:00, when all files came, and was resolved later than it was based."""
+    """Say whether the times fit the files, which all came at 20:00, the bookings at 23:00 and on 12 February, and the terms."""
     try:
         days = [date.fromisoformat(told[name]) for name in ("base_session", "resolve_session")]
         texts = [told["opens_at"], told["closes_at"]]
         whole = all(datetime.fromisoformat(text) and INSTANT.fullmatch(text) for text in texts)
     except ValueError:
         return False
-    open_then = texts[0] <= "2016-01-09T20:00:00.000000Z" < texts[1]
-    return whole and open_then and days[0] < days[1] and re.fullmatch("[0-9a-f]{64}", told["universe_hash"]) is not None
+    scoring = told["terms"]["scoring"]
+    open_then = texts[0] <= "2016-01-09T20:00:00.000000Z" < texts[1] <= CLOSED_AT
+    based = days[0] <= datetime.fromisoformat(texts[1]).date()
+    lasts = (days[1] - days[0]).days >= scoring["lag_sessions"] + scoring["horizon_sessions"] - 1
+    fits = whole and open_then and based and lasts and days[1] <= date.fromisoformat(RESOLVED_AT[:10])
+    return fits and re.fullmatch("[0-9a-f]{64}", told["universe_hash"]) is not None
 
 
 def changed(files: dict[str, bytes], name: str, change: Callable[[Any], Any]) -> dict[str, bytes]:
@@ -202,6 +207,24 @@ def settled_anew(**told: Any) -> dict[str, bytes]:
 def resettled(retention: str, kept_ppb: int) -> dict[str, bytes]:
     """Return a bundle settled, rightly by its own lines, with what its terms do not retain."""
     return invented_files(retention=retention, kept_ppb=kept_ppb)
+
+
+def rebooked(*instants: str, skip: int = 0, first: int = 5, **other: str) -> dict[str, bytes]:
+    """Return a bundle whose transfers were booked at other instants and places, each sealed anew and linked to the one before.
+
+    ``skip`` leaves so many places free before the last one; ``other`` replaces the kind or the reference of the first.
+    """
+    files = invented_files()
+    rows, found = json.loads(files[LEDGER]), []
+    for i, (row, at) in enumerate(zip(rows, instants, strict=True)):
+        plain = row["transfer"] | {"at": at} | (other if i == 0 else {})
+        entries = tuple(LedgerEntry(account, int(amount)) for account, amount in plain["entries"])
+        transfer = Transfer(plain["id"], plain["kind"], plain["at"], entries, plain["reference"])
+        sequence = first + i + (skip if i == len(rows) - 1 else 0)
+        before = found[-1]["hash"] if found else "e" * 64
+        seal_of = seal(before, sequence, transfer)
+        found.append({"sequence": sequence, "previous_hash": before, "hash": seal_of, "transfer": transfer.as_plain()})
+    return files | {LEDGER: canonical_bytes(found)}
 
 
 def relinked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -251,9 +274,49 @@ CONTRADICTIONS: dict[str, tuple[Callable[[], dict[str, bytes]], str]] = {
         lambda: changed(invented_files(), ROUND, lambda told: told | {"terms": told["terms"] | {"bonus": 1}}), "say more"
     ),
     "a word that no rule knows": (lambda: settled_anew(bonus=1), "other fields"),
+    "all booked before the opening": (lambda: rebooked(*["2001-01-01T00:00:00.000000Z"] * 4), "before the close"),
+    "reserved before the close": (
+        lambda: rebooked("2016-01-09T22:59:59.999999Z", *[RESOLVED_AT] * 3), "before the close"
+    ),
+    "settled before the reservation": (
+        lambda: rebooked("2016-02-12T23:00:00.000001Z", *[RESOLVED_AT] * 3), "before the reservation"
+    ),
+    "settled before the last session": (
+        lambda: rebooked(CLOSED_AT, *["2016-02-10T23:59:59.999999Z"] * 3), "before the session 2016-02-11"
+    ),
+    "settled bit by bit": (
+        lambda: rebooked(CLOSED_AT, RESOLVED_AT, RESOLVED_AT, "2016-02-12T23:00:00.000001Z"), "not booked right after"
+    ),
+    "something between two transfers of a settlement": (
+        lambda: rebooked(CLOSED_AT, *[RESOLVED_AT] * 3, skip=1), "not booked right after"
+    ),
+    "a day for an instant": (lambda: rebooked("2016-01-10", *[RESOLVED_AT] * 3), "no instant"),
+    "a reservation that calls itself a correction": (
+        lambda: rebooked(CLOSED_AT, *[RESOLVED_AT] * 3, kind="correction"), "no reserve of its round"
+    ),
+    "a reservation for something else": (
+        lambda: rebooked(CLOSED_AT, *[RESOLVED_AT] * 3, reference="signals-8"), "no reserve of its round"
+    ),
+    "a base session after the close": (lambda: settled_anew(base_session="2016-01-10"), "after its close"),
+    "fewer sessions than the terms count": (lambda: settled_anew(resolve_session="2016-01-28"), "fewer than its terms"),
     "a transfer twice": (lambda: changed(invented_files(), LEDGER, lambda rows: [*rows, rows[-1]]), "stands twice"),
     "a transfer out of its order": (lambda: changed(invented_files(), LEDGER, lambda rows: rows[::-1]), "out of its order"),
 }  # fmt: skip
+
+
+def test_transfers_that_were_booked_at_the_same_instants_at_another_place_of_the_ledger_hold(signer: Signer) -> None:
+    """Where in the ledger a round stands, its bundle cannot show; the kept heads do."""
+    verify(write_bundle(PUBLIC, ROUND_ID, rebooked(CLOSED_AT, *[RESOLVED_AT] * 3), signer))
+
+
+def test_a_resolved_round_without_a_root_is_a_difference_and_not_one_that_was_void_before_its_close(signer: Signer) -> None:
+    """All files could be put away otherwise, and the holder of a receipt would be told that no file of anybody counted."""
+    terms = RoundTerms.from_dict(json.loads(invented_files()[ROUND])["terms"])
+    files = settled_anew(submissions_root=None) | {name: canonical_bytes([]) for name in (SUBMISSIONS, SCORES, LEDGER)}
+    files[RESOLUTION] = resolve(ROUND_ID, [], terms.payout, RESOLVED_AT).canonical()
+    with pytest.raises(InputRejected, match="Merkle root") as caught:
+        verify(write_bundle(PUBLIC, ROUND_ID, files, signer), receipt=receipt_of(signer, "model-03", "ab" * 32))
+    assert caught.value.code is Code.BUNDLE_DIFFERS
 
 
 @pytest.mark.parametrize("what", list(CONTRADICTIONS))
@@ -264,11 +327,75 @@ def test_whoever_holds_the_key_cannot_sign_a_bundle_that_contradicts_itself(sign
     assert caught.value.code in {Code.BUNDLE_DIFFERS, Code.BUNDLE_UNREADABLE}
 
 
-def receipt_of(signer: Signer, model: str, sha256: str, second: int = 0) -> bytes:
-    """Return the signed receipt of a file on time, ``second`` seconds after those that counted came."""
+def noted_of(files: dict[str, bytes]) -> dict[str, str]:
+    """Return what an outsider could note of the invented round."""
+    told = json.loads(files[ROUND])
+    return {"terms_hash": told["terms_hash"], "root": told["submissions_root"], "closes_at": "2016-01-09T23:00:00+00:00"}
+
+
+def rebuilt(**what: Any) -> dict[str, bytes]:
+    """Return a bundle's files with other terms, files or another close, and everything else as it follows from these."""
+    files = invented_files()
+    told = json.loads(files[ROUND])
+    if "closes_at" in what:
+        return settled_anew(closes_at=what["closes_at"])
+    if "terms" in what:
+        terms = RoundTerms.from_dict(told["terms"] | {"name": what["terms"]})
+        return settled_anew(terms=terms.as_dict(), terms_hash=terms.hash)
+    rows = json.loads(files[SUBMISSIONS])
+    rows[0]["sha256"] = what["sha256"]
+    root = merkle_root([canonical_bytes(row) for row in rows])
+    return settled_anew(submissions_root=root) | {SUBMISSIONS: canonical_bytes(rows)}
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ({"terms": "other"}, "hash of its terms"),
+        ({"sha256": "cd" * 32}, "root of its submissions"),
+        ({"closes_at": "2016-01-09T22:59:59.999999Z"}, "instant of its close"),
+    ],
+    ids=["terms", "root", "close"],
+)
+def test_a_note_finds_what_the_key_holder_rebuilt_as_one_piece(signer: Signer, what: dict[str, str], told: str) -> None:
+    notes = noted_of(invented_files())
+    found = verify(invented_bundle(signer), noted=Noted(**notes))
+    assert len(found.facts["noted"]) == 3
+    assert (found.facts["terms_hash"], found.facts["root"]) == (notes["terms_hash"], notes["root"])
+    assert all(any(note in step for step in found.steps) for note in (notes["terms_hash"], notes["root"]))
+    forged = write_bundle(PUBLIC, ROUND_ID, rebuilt(**what), signer)
+    verify(forged)
+    with pytest.raises(InputRejected, match=told) as caught:
+        verify(forged, noted=Noted(**notes))
+    assert caught.value.code is Code.BUNDLE_DIFFERS
+
+
+def test_a_note_is_compared_by_what_it_says_and_not_by_how_it_is_written(signer: Signer) -> None:
+    notes = noted_of(invented_files())
+    same = Noted(f" {notes['terms_hash'].upper()}\n", notes["root"].upper(), "2016-01-10T00:00:00+01:00")
+    assert len(verify(invented_bundle(signer), noted=same).facts["noted"]) == 3
+
+
+@pytest.mark.parametrize(
+    "note",
+    [{"root": "ab"}, {"terms_hash": "g" * 64}, {"root": ""}, {"closes_at": "2016-01-09T23:00:00"}, {"closes_at": "soon"}],
+    ids=str,
+)
+def test_what_is_no_note_is_refused(note: dict[str, str]) -> None:
+    with pytest.raises(InputRejected) as caught:
+        Noted(**note)
+    assert caught.value.code is Code.REQUEST_INVALID
+
+
+CAME = datetime(2016, 1, 9, 20, tzinfo=UTC)
+"""When all files of the invented bundle came; its round was open from 14:00 until 23:00."""
+
+
+def receipt_of(signer: Signer, model: str, sha256: str, second: int = 0, *, at: datetime = CAME, on_time: bool = True) -> bytes:
+    """Return the signed receipt of a file that came ``second`` seconds after ``at``."""
     receipt = sign_receipt(
         signer, submission_id="s", round_key=ROUND_ID, model_id=model, sha256=sha256,
-        received_at=datetime(2016, 1, 9, 20, 0, second, tzinfo=UTC), on_time=True,
+        received_at=at + timedelta(seconds=second), on_time=on_time,
     )  # fmt: skip
     return receipt.to_json().encode()
 
@@ -283,6 +410,41 @@ def test_a_receipt_tells_whether_its_file_counted_was_replaced_or_was_put_away(s
         assert caught.value.code is Code.BUNDLE_DIFFERS
 
 
+@pytest.mark.parametrize(
+    ("at", "on_time", "holds"),
+    [
+        (datetime(2016, 1, 9, 22, 59, 59, tzinfo=UTC), False, False),
+        (CAME, False, False),
+        (datetime(2016, 1, 9, 13, 59, 59, tzinfo=UTC), False, False),
+        (datetime(2016, 1, 9, 13, 59, 59, tzinfo=UTC), True, False),
+        (datetime(2016, 1, 9, 23, tzinfo=UTC), True, False),
+        (datetime(2016, 1, 9, 23, tzinfo=UTC), False, True),
+        (datetime(2016, 1, 20, tzinfo=UTC), False, True),
+    ],
+)
+def test_a_receipt_that_calls_a_timely_file_late_or_a_late_one_timely_is_a_difference(
+    signer: Signer, at: datetime, on_time: bool, holds: bool
+) -> None:
+    """A provider whose file was turned away while the round was open holds the platform's signature for it."""
+    receipt = receipt_of(signer, "model-99", "ab" * 32, at=at, on_time=on_time)
+    if holds:
+        assert "late file" in verify(invented_bundle(signer), receipt=receipt).steps[-1]
+        return
+    with pytest.raises(InputRejected, match="the round was open from") as caught:
+        verify(invented_bundle(signer), receipt=receipt)
+    assert caught.value.code is Code.BUNDLE_DIFFERS
+
+
+def test_a_receipt_names_an_instant(signer: Signer) -> None:
+    """Whoever holds the key could call any text later than the close."""
+    told = json.loads(receipt_of(signer, "model-03", "ab" * 32, on_time=False)) | {"received_at": "9999"}
+    unsigned = Receipt(**(told | {"signature": ""}))
+    signed = replace(unsigned, signature=signer.sign(unsigned.text())).to_json().encode()
+    with pytest.raises(InputRejected, match="no instant") as caught:
+        verify(invented_bundle(signer), receipt=signed)
+    assert caught.value.code is Code.RECEIPT_INVALID
+
+
 def test_a_round_that_was_void_before_its_close_is_no_difference_to_who_holds_a_receipt(signer: Signer) -> None:
     terms = RoundTerms.from_dict(json.loads(invented_files()[ROUND])["terms"])
     files = settled_anew(outcome="void", void_reason="The exchange did not open.", submissions_root=None)
@@ -292,6 +454,8 @@ def test_a_round_that_was_void_before_its_close_is_no_difference_to_who_holds_a_
         files[name] = canonical_bytes([])
     found = verify(write_bundle(PUBLIC, ROUND_ID, files, signer), receipt=receipt_of(signer, "model-03", "ab" * 32))
     assert "void before its close" in found.steps[-1]
+    with pytest.raises(InputRejected, match="is none"):
+        verify(write_bundle(PUBLIC, ROUND_ID, files, signer), noted=Noted(root="ab" * 32))
     # Once a root was published, a file that is on nobody's list is a difference.
     empty = canonical_bytes(json.loads(files[ROUND]) | {"submissions_root": merkle_root([])})
     with pytest.raises(InputRejected, match="no file of its model"):
