@@ -102,9 +102,10 @@ def _closed_round(platform: Any, number: int, stakes: int) -> None:
             entries = [LedgerEntry(account, atoms) for account, atoms in staked.items()]
             all_staked = Transfer("stakes", "stake", at, (LedgerEntry("provider:provider", -whole), *entries))
             ledger.post(connection, [deposit("deposit", "provider", whole, at), all_staked])
+        base = now.date() + timedelta(days=7 * (number - 1))
         record = RoundRecord(
-            key, RoundState.SCORING, now, now + timedelta(days=1), now.date(), now.date() + timedelta(days=33), terms.as_dict(),
-            terms.hash, "0" * 64, now,
+            key, RoundState.SCORING, now, now + timedelta(days=1), base, base + timedelta(days=33), terms.as_dict(), terms.hash,
+            "0" * 64, now,
         )  # fmt: skip
         rounds.add_round(connection, record)
         round_reservations(connection, key, terms.payout, ids, now)
