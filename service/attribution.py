@@ -27,6 +27,7 @@ from portfolio.factorreturns import factor_returns, groups_of
 from portfolio.ownership import OwnedFill, Owners, by_model, filled_positions
 from portfolio.simulate import DayRecord
 from service.context import Platform
+from service.decisions import loadings_of
 from service.ownership import KEY
 from service.store import fund
 from service.store.records import FundState
@@ -143,12 +144,11 @@ class SessionLines:
         kinds: tuple[str, ...] = ()
         exposures = np.zeros((len(booked.before.positions), 0))
         if booked.exposed is not None:
-            evidence = booked.exposed.evidence
-            names = tuple(evidence["exposures"])
-            kinds = tuple(evidence["exposure_kinds"][name] for name in names)
+            loadings = loadings_of(self._platform, booked.exposed.evidence)
+            names, kinds = loadings.names, loadings.kinds
             exposures = np.full((len(booked.before.positions), len(names)), np.nan)
             known, place = _common(booked.before.asset_ids, booked.exposed.asset_ids)
-            exposures[known] = self._platform.blobs.get_array(evidence["exposures_sha256"])[place]
+            exposures[known] = loadings.values[place]
         return factor_lines(booked.before.positions, booked.returns, booked.day, exposures, names, kinds)
 
 

@@ -4,6 +4,7 @@ Not here: how it is decided (:mod:`service.workflows.rebalance`), and what becom
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from crowdalpha.codes import Code
 from crowdalpha.errors import Finding, InputRejected
 from market.arrays import FloatArray, StrArray
+from market.exposures import DEFAULT_STYLES
 from portfolio.mandate import Mandate, mandate_from_mapping
 from portfolio.sizing import OrderSizes
 from service.context import Platform
@@ -54,6 +56,49 @@ class Decision:
     sizes: OrderSizes | None = None
     findings: tuple[Finding, ...] = ()
     standing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Loadings:
+    """The exposures that a decision was made on.
+
+    Attributes
+    ----------
+    names, kinds : tuple of str, length k
+        Of the factors, in the order of the columns; ``market`` first.
+    values : (n, k) float64
+        In the order of the decision's assets.
+    """
+
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    values: FloatArray
+
+    def column(self, kind: str) -> FloatArray:
+        """Return the first column (n,) of a kind; zeros where there is none."""
+        found: FloatArray = self.values[:, self.kinds.index(kind)] if kind in self.kinds else np.zeros(len(self.values))
+        return found
+
+
+def loadings_of(platform: Platform, evidence: Mapping[str, Any]) -> Loadings:
+    """Return the exposures that a decision's ``evidence`` names, each column with its name.
+
+    A mapping in a stored decision has its keys in the order of the alphabet, so only the list ``factors`` tells the columns.
+    One that was stored before there was such a list has the order of every risk model: market, sectors, countries, styles.
+    """
+    kinds: dict[str, str] = evidence["exposure_kinds"]
+    names = evidence.get("factors") or sorted(kinds, key=lambda name: _column_order(name, kinds[name]))
+    values = platform.blobs.get_array(evidence["exposures_sha256"])
+    return Loadings(tuple(names), tuple(kinds[name] for name in names), values)
+
+
+def _column_order(name: str, kind: str) -> tuple[int, int, str]:
+    if kind in _DUMMIES:
+        return _DUMMIES.index(kind), 0, name
+    return len(_DUMMIES), DEFAULT_STYLES.index(name), name
+
+
+_DUMMIES = ("market", "sector", "country")
 
 
 def load_fund_mandate(platform: Platform) -> Mandate:

@@ -16,7 +16,7 @@ from service.book import read_book
 from service.broker import Broker
 from service.context import Platform
 from service.decide import median_dollar_volume
-from service.decisions import Decision, load_fund_mandate
+from service.decisions import Decision, load_fund_mandate, loadings_of
 from service.orders import WHOLE, idle_sessions, last_prices, split_since, tickers_of
 from service.settings import Settings
 from service.tradelists import no_short_names, restricted_names, unknown_entries
@@ -65,8 +65,6 @@ def _sheet(platform: Platform, view: PanelView, decision: Decision) -> OrderShee
         raise InputRejected(Code.REBALANCE_STATE, "The decision holds no orders.")
     positions = platform.desk.positions_of(ids)
     after = sizes.reached(whole=platform.settings.fund.orders.shares == WHOLE)
-    kinds = list(decision.evidence["exposure_kinds"].values())
-    loadings = platform.blobs.get_array(decision.evidence["exposures_sha256"])
     dead = view.delisting_index[positions] >= 0
     move = after - sizes.held
     return OrderSheet(
@@ -80,7 +78,7 @@ def _sheet(platform: Platform, view: PanelView, decision: Decision) -> OrderShee
         split=split_since(view, positions, np.datetime64(decision.as_of, "D")),
         idle_sessions=idle_sessions(view, positions),
         adv=median_dollar_volume(platform.desk, view, positions),
-        beta=loadings[:, kinds.index(BETA)] if BETA in kinds else np.zeros(len(ids)),
+        beta=loadings_of(platform, decision.evidence).column(BETA),
         restricted=restricted_names(platform, view, ids),
         no_short=no_short_names(platform, view, ids),
     )

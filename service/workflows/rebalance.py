@@ -224,6 +224,7 @@ def _evidence(solution: Solution, model: RiskModel, w0: FloatArray, ic: float) -
         "volatility_per_session": math.sqrt(max(float(exposure @ model.F @ exposure + model.D @ w**2), 0.0)),
         "exposures": {n: float(e) for n, e in zip(model.factor_names, exposure, strict=True)},
         "exposure_kinds": dict(zip(model.factor_names, model.factor_kinds, strict=True)),
+        "factors": list(model.factor_names),
     }
 
 

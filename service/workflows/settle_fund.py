@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection
@@ -35,7 +34,7 @@ from service.attribution import BookedSession, SessionLines
 from service.book import ShareCount, counted_now, put_book, read_book, read_shares
 from service.broker import Broker, PaperBroker, SessionMarket
 from service.context import Platform
-from service.decisions import Decision, load_fund_mandate, read_decision
+from service.decisions import Decision, load_fund_mandate, loadings_of, read_decision
 from service.liquidity import liquidity_before
 from service.orders import WHOLE, refuse_total_return
 from service.store import audit, fund, orders
@@ -281,12 +280,11 @@ class _Carry:
         }
         if self.latest is None:
             return found
-        names: dict[str, Any] = self.latest.evidence["exposures"]
-        loadings = self.platform.blobs.get_array(self.latest.evidence["exposures_sha256"])
+        loadings = loadings_of(self.platform, self.latest.evidence)
         weights = np.zeros(len(self.latest.asset_ids))
         known = np.isin(book.asset_ids, self.latest.asset_ids)
         weights[np.searchsorted(self.latest.asset_ids, book.asset_ids[known])] = book.weights[known]
-        return found | {f"factor:{n}": float(v) for n, v in zip(names, weights @ loadings, strict=True)}
+        return found | {f"factor:{n}": float(v) for n, v in zip(loadings.names, weights @ loadings.values, strict=True)}
 
     def _market_return(self, row: int) -> float:
         """Return the mean return of the assets that traded on this session and the one before."""

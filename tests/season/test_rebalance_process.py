@@ -17,6 +17,7 @@ import pytest
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, CrowdalphaError, InputRejected
+from market.exposures import compute_exposures
 from portfolio.book import BookState, Liquidity, costs_of
 from portfolio.simulate import step
 from service import queries
@@ -24,9 +25,10 @@ from service.book import PAPER_KEY, put_book, read_book
 from service.broker import PaperBroker
 from service.cli.rebalance import book_title
 from service.context import Platform
-from service.decisions import load_fund_mandate, read_decision
+from service.decisions import load_fund_mandate, loadings_of, read_decision
 from service.home import Home
 from service.jobs import registry
+from service.pretrade import _sheet
 from service.store import audit, fund, orders
 from service.workflows.approve_rebalance import approve, reject
 from service.workflows.halt_fund import halt_fund, resume_fund
@@ -202,6 +204,62 @@ def test_a_file_of_orders_holds_whole_shares(opened, tmp_path: Path) -> None:
         traded += (1 if line[3] == "buy" else -1) * float(line[6])
     sizes = decision.sizes
     assert traded / sizes.equity == pytest.approx((sizes.reached(whole=True) - sizes.held).sum(), abs=1e-6)
+
+
+# What the book is exposed to
+
+
+@pytest.mark.parametrize("former", [False, True])
+def test_a_stored_decision_names_each_column_of_its_exposures(opened, former: bool) -> None:
+    """Beside the exposures of the whole panel at that close, which no decision has touched: the styles of the universe."""
+    platform = opened()
+    decision = read_decision(platform, latest(platform))
+    evidence = dict(decision.evidence)
+    if former:  # as stored before there was a list of the columns
+        del evidence["factors"]
+    found = loadings_of(platform, evidence)
+    assert found.kinds[0] == "market"
+    told = [decision.evidence["exposures"][name] for name in found.names]
+    assert (decision.weights @ found.values).tolist() == pytest.approx(told, abs=1e-12)
+    assert [decision.evidence["exposure_kinds"][name] for name in found.names] == list(found.kinds)
+    members = platform.desk.positions_of(decision.asset_ids)
+    independent = compute_exposures(small_panel().as_of(SUNDAY), members)
+    told = {name: column for name, column in zip(independent.names, independent.values.T, strict=True) if column.std() > 0}
+    assert {"beta", "size", "momentum", "reversal", "volatility", "liquidity", "sector:Technology"} <= set(told)
+    for name, column in told.items():
+        assert np.corrcoef(column, found.values[:, found.names.index(name)])[0, 1] > 0.99, name
+    sheet = _sheet(platform, platform.desk.view(SUNDAY), decision)
+    assert (sheet.beta == found.values[:, found.names.index("beta")]).all()
+
+
+def test_a_close_tells_the_exposures_by_their_names(opened) -> None:
+    platform = opened()
+    approve(platform, "ann")
+    send_orders(platform, "ann")
+    platform = opened(AFTER_FILL)
+    settle_fund(platform)
+    decision, book = read_decision(platform, latest(platform)), book_of(platform)
+    with platform.store.read() as connection:
+        day = fund.fund_days(connection)[-1]
+    ids = np.intersect1d(book.asset_ids, decision.asset_ids)
+    weights = book.weights[np.isin(book.asset_ids, ids)]
+    exposures = compute_exposures(small_panel().as_of(SUNDAY), platform.desk.positions_of(decision.asset_ids))
+    rows = np.searchsorted(decision.asset_ids, ids)
+    for name in ("beta", "momentum", "size", "sector:Technology"):
+        expected = weights @ exposures.values[rows, exposures.names.index(name)]
+        assert day.exposures[f"factor:{name}"] == pytest.approx(expected, abs=0.02), name
+    assert day.exposures["factor:market"] == pytest.approx(day.exposures["net"], abs=1e-9)
+    assert day.exposures["factor:beta"] != pytest.approx(day.exposures["net"], abs=1e-6)
+
+
+def test_a_book_that_aims_at_a_net_is_not_taken_for_one_with_a_beta(opened) -> None:
+    platform = opened()
+    reject(platform, "ann", "another mandate")
+    platform = opened(mandate="long-biased")
+    proposed = rebalance(platform)
+    assert proposed.evidence["net"] > load_fund_mandate(platform).hard_figure("beta_band") + 0.05
+    assert [f for f in proposed.findings if f.refuses] == []
+    assert approve(platform, "ann").record.state == "approved"
 
 
 # What is refused, and what ends
