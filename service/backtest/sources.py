@@ -24,7 +24,7 @@ from market.arrays import DateArray, FloatArray, IntArray, StrArray
 from market.calendars import to_date
 from service.backtest.evenings import Evenings
 from service.context import Platform
-from service.desk import universe_rule, weeks_of
+from service.desk import universe_rule
 from service.historylabels import HistoryLabels
 from service.ownership import ScoreParts, score_parts
 from service.settings import load_terms
@@ -40,6 +40,7 @@ from signals.metamodel import build_meta_model
 
 CLOSED = (RoundState.CLOSED, RoundState.SCORING, RoundState.RESOLVED)
 WEEK_SESSIONS = 5
+EPOCH = np.datetime64("1970-01-01", "D")
 COVERAGE_MIN = 0.5
 """A history that names less than half of the universe on a date has no say on it: the rest would be guessed."""
 
@@ -83,24 +84,29 @@ class Source(Protocol):
         """Return the moment's opinion split over models, on sorted assets that hold its own; None for a single voice."""
 
 
-def spaced(moments: Sequence[Moment], weeks: IntArray, sessions_between: int) -> list[Moment]:
+def spaced(moments: Sequence[Moment], sessions: DateArray, sessions_between: int) -> list[Moment]:
     """Return the first moment, and each that lies far enough after the one kept before it.
 
     Parameters
     ----------
-    weeks : (T,) int64
-        Number of the week of each row of the panel.
+    moments : sequence of Moment
+        Ascending.
+    sessions : (T,) datetime64[D]
+        Of the panel's rows.
     sessions_between : int
-        Whole weeks are counted as weeks, so that a holiday does not make a weekly signal miss one; else rows are counted.
+        Whole weeks are counted in weekdays, where a session takes the place of holidays beside it, so that a holiday does not
+        make a weekly signal miss a week; else rows are counted.
     """
-    whole_weeks = sessions_between % WEEK_SESSIONS == 0
+    first = last = np.arange(len(sessions))
+    if sessions_between % WEEK_SESSIONS == 0:
+        day = np.timedelta64(1, "D")
+        # The weekdays that a session stands for: from the one after the former session to the one before the next.
+        first = np.busday_count(EPOCH, np.append(sessions[:1], sessions[:-1] + day))
+        last = np.busday_count(EPOCH, np.append(sessions[1:], sessions[-1:] + day)) - 1
     kept: list[Moment] = []
     for moment in moments:
-        if kept and whole_weeks and (weeks[moment.row] - weeks[kept[-1].row]) * WEEK_SESSIONS < sessions_between:
-            continue
-        if kept and not whole_weeks and moment.row - kept[-1].row < sessions_between:
-            continue
-        kept.append(moment)
+        if not kept or last[moment.row] - first[kept[-1].row] >= sessions_between:
+            kept.append(moment)
     return kept
 
 
@@ -146,9 +152,8 @@ class HistorySource:
     def moments(self, sessions_between: int, first: date | None = None, last: date | None = None) -> list[Moment]:
         """Return the evenings of the dates; the record goes back to before the first."""
         sessions = self.evenings.desk.panel.sessions
-        weeks = weeks_of(sessions)
         earlier, inside = between(self._moments, sessions, first, last)
-        before, chosen = (spaced(part, weeks, sessions_between) for part in (earlier, inside))
+        before, chosen = (spaced(part, sessions, sessions_between) for part in (earlier, inside))
         if [*before, *chosen] != self._spaced:
             self._spaced, self._scores = [*before, *chosen], []
         return chosen
@@ -228,7 +233,7 @@ class MetaModelSource:
             row = panel.index_of(session)
             if panel.knowledge_at(instant)[0] == row + 1:
                 found.append(Moment(row, instant, place))
-        return spaced(between(found, panel.sessions, first, last)[1], weeks_of(panel.sessions), sessions_between)
+        return spaced(between(found, panel.sessions, first, last)[1], panel.sessions, sessions_between)
 
     def opinion(self, moment: Moment) -> Opinion | None:
         """Return the blend, as a rebalance at that instant would have listened to it."""

@@ -36,11 +36,14 @@ async def refuse_unknown_parameters(request: Request) -> None:
     Raises
     ------
     InputRejected
-        REQUEST_INVALID, naming the parameter and those that there are.
+        REQUEST_INVALID, naming the parameter and those that there are; also for one that stands twice.
     """
     declared = get_flat_params(request.scope["route"].dependant)
     known = sorted(field.alias for field in declared if isinstance(field.field_info, Query))
     unknown = [name for name in request.query_params if name not in known]
+    doubled = [name for name in known if len(request.query_params.getlist(name)) > 1]
+    if doubled:
+        raise InputRejected(Code.REQUEST_INVALID, f"The parameter '{doubled[0]}' stands more than once in the address.")
     if unknown:
         told = f"there are: {', '.join(known)}" if known else "there are none"
         raise InputRejected(Code.REQUEST_INVALID, f"This address takes no parameter '{unknown[0][:40]}'; {told}.")

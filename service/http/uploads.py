@@ -44,6 +44,10 @@ async def _from_form(request: Request) -> Upload:
             files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
             if len(files) != 1:
                 raise InputRejected(Code.REQUEST_INVALID, "A form upload holds exactly one file.")
+            others = [name for name, value in form.multi_items() if not isinstance(value, UploadFile)]
+            if others:
+                message = f"A form upload holds a file alone, and no field '{others[0][:40]}': the round stands in the address."
+                raise InputRejected(Code.REQUEST_INVALID, message)
             return Upload(await files[0].read(), _plain_name(files[0].filename or ""))
     except (HTTPException, KeyError, ValueError, AssertionError) as error:
         # The form reader raises the first on what it expects to go wrong, and the others on boundaries and headers that it

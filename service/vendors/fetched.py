@@ -4,7 +4,8 @@ A ticker's exchange is what the source says of its label, else the settings'. It
 prices; pence and pounds are two, since each dataset has one unit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -38,6 +39,12 @@ class FetchedMarkets:
     settings: Settings
     judged_at: np.datetime64
     _markets: dict[str, KeptMarket] = field(default_factory=dict)
+
+    @contextmanager
+    def drafted(self) -> Iterator["FetchedMarkets"]:
+        """Yield the same datasets on a draft of the store; see :meth:`service.pricestore.PriceStore.drafted`."""
+        with self.store.drafted() as draft:
+            yield FetchedMarkets(draft, self.source, self.settings, self.judged_at)
 
     def keep(self, batch: PriceBatch) -> None:
         """Judge and keep the rows of each exchange and currency apart.

@@ -31,14 +31,14 @@ def refuse_lost(platform: Platform, known: Iterable[str], cause: str, remedy: st
     Conflict
         ASSET_IDS_IN_USE, naming the first of them.
     """
-    lost = sorted(_in_use(platform) - set(known))
+    lost = sorted(ids_in_use(platform) - set(known))
     if lost:
         shown = ", ".join(lost[:IDS_SHOWN]) + (" …" if len(lost) > IDS_SHOWN else "")
         message = f"{len(lost)} asset ids of unresolved rounds or of the fund would have no prices {cause} ({shown}): {remedy}."
         raise Conflict(Code.ASSET_IDS_IN_USE, message)
 
 
-def _in_use(platform: Platform) -> set[str]:
+def ids_in_use(platform: Platform) -> set[str]:
     """Return the asset ids of unresolved rounds and of the fund's book."""
     with platform.store.read() as connection:
         book, _ = read_book(connection, platform)

@@ -5,7 +5,8 @@ part is recorded as done after it was kept, so that a run that was killed at any
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -38,7 +39,7 @@ from service.vendors.ingested import (
 from service.vendors.rates import read_rates
 from service.vendors.rawanswers import FetchRun, open_run
 from service.vendors.source import FetchedPart, FetchRequest, FindingKind, PriceSource, VendorFinding
-from service.workflows.ids_in_use import refuse_lost
+from service.workflows.ids_in_use import ids_in_use, refuse_lost
 
 EARLIEST = date(1990, 1, 2)
 """Where the calendar begins when nobody says since when prices are wanted."""
@@ -79,6 +80,11 @@ class Ingested:
 
 class KeptPrices(Protocol):
     """What a fetch asks of the place where rows are kept."""
+
+    store: PriceStore
+
+    def drafted(self) -> AbstractContextManager["KeptPrices"]:
+        """Give the same place on a draft, which counts once the block ends without an error."""
 
     def keep(self, batch: PriceBatch) -> None:
         """Add rows and events; the same batch twice has the effect of one."""
@@ -158,20 +164,16 @@ def ingest(platform: Platform, file: FileBatch) -> Ingested:
     Raises
     ------
     Unavailable, InputRejected, Conflict
-        As :func:`service.vendors.ingested.ingest_file` and :func:`service.pricepanel.stored_panel`; ``asset_ids_in_use`` for a
-        first file of a dataset that would give other ids to assets of unresolved rounds or of the fund; ``dataset_differs`` for
-        a home whose market is made from a seed. A refused file changes nothing.
+        As :func:`service.vendors.ingested.ingest_file` and :func:`service.pricepanel.stored_panel`; ``asset_ids_in_use`` for
+        tickers of another dataset that would give other ids to assets of unresolved rounds or of the fund; ``dataset_differs``
+        for a home whose market is made from a seed. A refused file changes nothing.
     """
     refuse_made_market(platform.home)
     store = market_store(platform.home)
     refuse_without_rates(store, platform.settings, file.currency)
     with store.drafted() as draft:
-        fresh = file.dataset not in draft.manifest()["datasets"]
         judgements = ingest_file(draft, platform.settings, file, platform.clock.now())
-        panel = stored_panel(draft, panel_rules(platform.settings))
-        if fresh:
-            remedy = "it has tickers that are in use, so give its assets other ids by a ticker map first"
-            refuse_lost(platform, panel.assets.asset_ids.tolist(), f"beside the dataset '{file.dataset}'", remedy)
+        panel = _panel_of(platform, draft)
     _serve(platform, store, panel)
     counts = _counts(judgements)
     with platform.store.write() as connection:
@@ -205,6 +207,14 @@ def ingest_rates(platform: Platform, path: Path) -> None:
 def _foreign(store: PriceStore, own: str) -> bool:
     """Say whether prices in another currency than ``own`` are kept."""
     return any(entry["about"]["currency"] not in {own, UNKNOWN} for entry in store.manifest()["datasets"].values())
+
+
+def _panel_of(platform: Platform, draft: PriceStore) -> PointInTimePanel:
+    """Return the panel that a draft would give; raises as :func:`ingest` for one that cannot be, or loses what is in use."""
+    panel = stored_panel(draft, panel_rules(platform.settings))
+    remedy = "another dataset has the same tickers, so give its assets other ids by a ticker map first"
+    refuse_lost(platform, panel.assets.asset_ids.tolist(), "beside what is kept", remedy)
+    return panel
 
 
 def _serve(platform: Platform, store: PriceStore, panel: PointInTimePanel) -> None:
@@ -276,21 +286,49 @@ def ingest_from(
         ``vendor_unavailable`` when something is left to ask; everything else is kept, and the same call asks the rest.
     Conflict
         ``home_in_use`` when another process has the home to itself, such as another fetch; ``dataset_differs`` for a home whose
-        market is made from a seed.
+        market is made from a seed; ``asset_ids_in_use`` as in :func:`ingest`, and then nothing of the part is kept. A source
+        that is no vendor is kept whole or not at all, and further refused as a file is.
     """
     refuse_made_market(platform.home)
     asking = replace(request, kept=kept.spans(request.tickers), advance=progress.advance)
     tolerance = platform.settings.vendors.restatement_min
     if not source.remote:
-        return _recorded(platform, _fetch(source, asking, progress, kept, None, tolerance))
+        panel = None
+        with kept.drafted() as draft:
+            report = _fetch(source, asking, progress, _Room(lambda: nullcontext(draft)), None, tolerance)
+            if draft.store.manifest()["datasets"]:
+                panel = _panel_of(platform, draft.store)
+        if panel is not None:
+            _serve(platform, kept.store, panel)
+        return _recorded(platform, report)
     with platform.home.lock():
         run = open_run(platform.home.data / "raw" / source.name, _asked(platform, source, request), platform.clock.now())
         asking = replace(asking, answers=run.answers, done=frozenset(run.done()))
-        report = _recorded(platform, _fetch(source, asking, progress, kept, run, tolerance))
+        room = _Room(kept.drafted, _look(platform, asking.kept))
+        report = _recorded(platform, _fetch(source, asking, progress, room, run, tolerance))
         if report.left:
             raise Unavailable(Code.VENDOR_UNAVAILABLE, _still_to_ask(report, request))
         run.finish()
     return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """Where a part is kept, opened for each part, and what is looked at before it counts."""
+
+    opened: Callable[[], AbstractContextManager[KeptPrices]]
+    look: Callable[[KeptPrices, PriceBatch], None] = lambda _, __: None
+
+
+def _look(platform: Platform, kept: Mapping[str, Any]) -> Callable[[KeptPrices, PriceBatch], None]:
+    """Return the look at a vendor's part: tickers that were not kept before must rename nothing that is in use."""
+
+    def look(draft: KeptPrices, batch: PriceBatch) -> None:
+        # The panel takes long to put together; prices of tickers that are known can rename nothing.
+        if not set(batch.prices.tickers.tolist()) <= set(kept) and ids_in_use(platform):
+            _panel_of(platform, draft.store)
+
+    return look
 
 
 def _asked(platform: Platform, source: PriceSource, request: FetchRequest) -> dict[str, Any]:
@@ -319,7 +357,7 @@ def _recorded(platform: Platform, report: FetchReport) -> FetchReport:
 
 
 def _fetch(
-    source: PriceSource, request: FetchRequest, progress: Progress, kept: KeptPrices, run: FetchRun | None, tolerance: float
+    source: PriceSource, request: FetchRequest, progress: Progress, room: _Room, run: FetchRun | None, tolerance: float
 ) -> FetchReport:
     report, dealt_with = FetchReport(source.name), set[str]()
     for record in run.done().values() if run is not None else ():
@@ -328,7 +366,10 @@ def _fetch(
         report.resumed_parts += 1
     progress.start(source.steps(request), f"fetching from {source.name}")
     for part in source.fetch(request):
-        counts, findings = _keep_part(part, kept, tolerance)
+        with room.opened() as kept:
+            counts, findings = _keep_part(part, kept, tolerance)
+            if part.batch is not None:
+                room.look(kept, part.batch)
         for finding in findings[: max(0, NOTES_MAX - len(report.findings))]:
             progress.note(finding.message)
         report.add(counts, findings)

@@ -60,10 +60,11 @@ def ingest_ticker_map(platform: Platform, path: Path) -> MapIngested:
     data = _read(path)
     book = AssetBook(parse_ticker_map(data))
     store = market_store(platform.home)
-    panel = mapped_panel(store, book, panel_rules(platform.settings)) if store.manifest()["datasets"] else None
-    if panel is not None:
-        refuse_lost(platform, _priced(panel), "under this map", "give these assets the ids that are in use")
-    store.keep_ticker_map(data)
+    with store.drafted() as draft:
+        panel = mapped_panel(draft, book, panel_rules(platform.settings)) if draft.manifest()["datasets"] else None
+        if panel is not None:
+            refuse_lost(platform, _priced(panel), "under this map", "give these assets the ids that are in use")
+        draft.keep_ticker_map(data)
     if panel is not None:
         keep_flags(store, panel.flags)
         platform.desk.use(panel)

@@ -10,6 +10,7 @@ Nothing is corrected: which of the two is right, a person finds out.
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from datetime import date
 
@@ -29,6 +30,7 @@ from service.store import audit, fund
 
 STATEMENT_COLUMNS = ("asset_id", "value")
 CASH = "cash"
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,12 @@ def read_statement(data: bytes) -> BookState:
         raise InputRejected(Code.REQUEST_INVALID, f"The first line of a statement is '{','.join(STATEMENT_COLUMNS)}'.")
     values: dict[str, float] = {}
     for number, line in enumerate(lines[1:], 2):
+        if not line:  # a blank line, as spreadsheets leave at the end
+            continue
         try:
             name, text = line
+            if not NUMBER.fullmatch(text.strip()):
+                raise ValueError(text)
             value = float(text)
         except ValueError as error:
             message = f"Line {number} of the statement is not an asset and a value."

@@ -156,6 +156,8 @@ def _commit(
             receipt=None if receipt is None else receipt.as_dict(),
         ),
     )
+    if stored.on_time:  # the file was sent before, in time: it counts, whenever it is sent again
+        findings = [f for f in findings if f.code is not Code.SUBMISSION_LATE]
     if stored.id != submission_id and stored.receipt is not None:
         receipt = Receipt.from_dict(_plain(stored.receipt))
     return SubmitOutcome(verdict.accepted, verdict.accepted and not stored.on_time, tuple(findings), receipt, stored)

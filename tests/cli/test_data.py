@@ -18,7 +18,8 @@ import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
 
-from market.calendars import to_instant
+from crowdalpha.errors import Conflict
+from market.calendars import to_datetime64, to_instant
 from market.exposures import compute_exposures
 from market.projection import residualize
 from market.synthetic import SyntheticSpec, generate_market
@@ -28,7 +29,10 @@ from service.book import put_book
 from service.cli.app import run
 from service.context import init_home, open_platform
 from service.home import Home
-from service.vendors.ingested import keep_synthetic
+from service.vendors.fetched import FetchedMarkets
+from service.vendors.ingested import keep_synthetic, market_store
+from service.vendors.registry import open_source
+from service.workflows.ingest import _look, fetch_request
 
 NAMES = 150
 FIRST, LAST = np.datetime64("2014-06-02"), np.datetime64("2016-06-30")
@@ -257,6 +261,52 @@ def test_a_dataset_that_would_rename_what_is_held_is_refused(tmp_path: Path) -> 
     assert (home / "data/market/market.json").read_bytes() == before
     free = market_file(tmp_path / "free.csv", [f"A{k:02d}" for k in range(4, 10)], 8)
     assert called(home, "ingest", "--prices", free, *line).exit_code == 0, "nobody holds these"
+    before = (home / "data/market/market.json").read_bytes()
+    later = market_file(tmp_path / "later.csv", ["A03", "C01", "C02"], 14)
+    for again in (["--prices", later, *line], ["--source", "csv", "--prices", later]):
+        answer = called(home, "ingest", *again)
+        assert (answer.exit_code, "[asset_ids_in_use]" in answer.output) == (3, True), answer.output
+        assert (home / "data/market/market.json").read_bytes() == before
+
+
+def test_a_source_that_no_panel_can_be_made_of_is_refused_whole(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    init_home(home)
+    own = market_file(tmp_path / "own.csv", [f"A{k:02d}" for k in range(30)], 10)
+    short = rates_file(tmp_path / "short.csv", ["USD", "GBP"], count=20)
+    assert called(home, "ingest", "--prices", own, "--fx", short).exit_code == 0
+    other = market_file(tmp_path / "other.csv", [f"B{k:02d}" for k in range(30)], 11)
+    rows = other.read_text().splitlines()
+    other.write_text("\n".join([rows[0] + ",currency", *(f"{row},GBP" for row in rows[1:])]) + "\n")
+    before = (home / "data/market/market.json").read_bytes()
+    answer = called(home, "ingest", "--source", "csv", "--prices", other)
+    assert (answer.exit_code, "[fx_missing]" in answer.output) == (2, True), answer.output
+    assert (home / "data/market/market.json").read_bytes() == before
+    long = rates_file(tmp_path / "long.csv", ["USD", "GBP"])
+    assert called(home, "ingest", "--fx", long).exit_code == 0
+    assert called(home, "ingest", "--source", "csv", "--prices", other).exit_code == 0
+    with open_platform(home) as platform:
+        assert len(platform.desk.panel.assets) == 60
+
+
+def test_a_vendor_s_new_ticker_renames_nothing_that_is_held(tmp_path: Path) -> None:
+    """Part by part, before the part counts; tickers that are known are not looked at."""
+    home = tmp_path / "home"
+    init_home(home)
+    own = market_file(tmp_path / "own.csv", [f"A{k:02d}" for k in range(30)], 12)
+    assert called(home, "ingest", "--prices", own).exit_code == 0
+    with open_platform(home) as platform:
+        source = open_source(platform, "csv", market_file(tmp_path / "clash.csv", ["A03", "A04"], 13), 0)
+        kept = FetchedMarkets(market_store(platform.home), source, platform.settings, to_datetime64(platform.clock.now()))
+        part = next(iter(source.fetch(fetch_request(platform, source, (), None))))
+        with kept.drafted() as draft:
+            draft.keep(part.batch)
+            _look(platform, {})(draft, part.batch)  # nobody holds anything yet
+            with platform.store.write() as connection:
+                put_book(connection, platform, BookState(np.array(["A03"]), np.array([100.0]), 900.0), date(2015, 2, 27))
+            _look(platform, {"A03": None, "A04": None})(draft, part.batch)
+            with pytest.raises(Conflict, match="A03"):
+                _look(platform, {"A04": None})(draft, part.batch)
 
 
 def test_a_row_that_a_person_clears_is_used_from_then_on_and_on_record(tmp_path: Path) -> None:

@@ -110,6 +110,24 @@ def test_a_file_after_the_close_is_kept_and_marked_late(served: Served, client) 
     assert "submission_late" in [f["code"] for f in answer.json()["findings"]]
 
 
+def test_a_timely_file_that_is_sent_again_after_the_close_still_counts(served: Served, client) -> None:
+    first = client.post(PATH, content=signals_csv(), headers=as_alice(served)).json()
+    served.clock.advance_to(CLOSES_AT)
+    again = client.post(PATH, content=signals_csv(), headers=as_alice(served)).json()
+    assert (again["late"], again["findings"], again["received_at"]) == (False, first["findings"], first["received_at"])
+
+
+def test_a_round_is_named_once_and_in_the_address(served: Served, client) -> None:
+    """Elsewhere it would be passed over, and the file would go into the latest round."""
+    form = {"files": {"file": ("mine.csv", signals_csv())}, "headers": as_alice(served)}
+    for answer in (
+        client.post(PATH, data={"round": "signals-1"}, **form),
+        client.post(f"{PATH}?round=signals-2&round=signals-1", content=signals_csv(), headers=as_alice(served)),
+    ):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "request_invalid"), answer.text
+    assert client.post(PATH, **form).status_code == 201
+
+
 def test_a_classic_file_goes_to_the_classic_round(served: Served, client) -> None:
     data = "id,prediction\n" + "\n".join(f"{i:016x},{(i + 0.5) / 120:.5f}" for i in range(120))
     answer = client.post("/v1/models/alice_ridge/submissions", content=data.encode(), headers=as_alice(served))

@@ -517,6 +517,7 @@ def test_a_statement_of_another_broker_is_compared(opened) -> None:
     lines = [f"{i},{v!r}" for i, v in zip(map(str, book.asset_ids), map(float, book.positions), strict=True)]
     good = "\n".join(["asset_id,value", f"cash,{book.cash!r}", *lines]).encode()
     assert reconcile_fund(platform, "ann", good).findings == ()
+    assert reconcile_fund(platform, "ann", good + b"\r\n\r\n").findings == ()
     wrong = reconcile_fund(platform, "ann", good.replace(lines[5].encode(), b"other,5000000"))
     assert sorted(f.value for f in wrong.findings) == sorted(["other", lines[5].split(",")[0]])
     for bad in (
@@ -524,6 +525,9 @@ def test_a_statement_of_another_broker_is_compared(opened) -> None:
         b"x,y\n",
         b"asset_id,value\na,1\n",
         b"asset_id,value\ncash,x\n",
+        b"asset_id,value\ncash,1_00\n",
+        b"asset_id,value\ncash,nan\n",
+        b"asset_id,value\ncash,1e999\n",
         b"asset_id,value\ncash,1\ncash,1\n",
         b"\xff",
     ):

@@ -47,9 +47,9 @@ NOW = datetime(2018, 7, 18, 22, 0, tzinfo=UTC)
 NEXT_DAY = datetime(2018, 7, 19, 22, 0, tzinfo=UTC)
 TICKERS = tuple(f"TICK{i}" for i in range(6))
 PART = 3
-POINTS = 40
-"""Before and after each of twenty files: the request, six answers, the end, and for each of two parts its prices, its events,
-what the gate remembers and what it said, the manifest and a mark."""
+POINTS = 48
+"""Before and after each of 24 files: the request, six answers, the end, and for each of two parts the draft as it begins, its
+prices, its events, what the gate remembers and what it said, the draft's manifest, the manifest and a mark."""
 SPLIT_ON, PAID_ON = date(2018, 6, 8), date(2018, 5, 11)
 
 

@@ -29,6 +29,7 @@ from signals.metamodel import build_meta_model
 from tests.builders.backtests import WIDE, desk_on, eventful_panel, history_csv, small_settings
 
 LAST = date(2016, 4, 15)
+SOMEWHEN = datetime(2018, 1, 1, tzinfo=UTC)
 
 
 def spec_of(**changes: Any) -> BacktestSpec:
@@ -172,11 +173,35 @@ def test_what_was_computed_before_changes_nothing() -> None:
 
 
 def test_a_holiday_does_not_make_a_weekly_signal_miss_a_week() -> None:
-    weeks = np.array([1, 1, 2, 2, 2, 3, 3])
-    moments = [Moment(row, to_instant(np.datetime64("2016-01-01") + row), row) for row in (0, 3, 4, 6)]
-    assert [m.row for m in spaced(moments, weeks, 5)] == [0, 3, 6]
-    assert [m.row for m in spaced(moments, weeks, 10)] == [0, 6]
-    assert [m.row for m in spaced(moments, weeks, 3)] == [0, 3, 6]
+    """Good Friday of 2016 is the 25th of March, Memorial Day the 30th of May: weeks that end or begin with a holiday."""
+    sessions = session_calendar("XNYS", date(2016, 2, 29), date(2016, 7, 29)).sessions
+
+    def kept(days: list[str], sessions_between: int) -> list[str]:
+        rows = np.searchsorted(sessions, np.array(days, dtype="datetime64[D]")).tolist()
+        return [str(sessions[m.row]) for m in spaced([Moment(r, SOMEWHEN, 0) for r in rows], sessions, sessions_between)]
+
+    ends = ["2016-03-11", "2016-03-18", "2016-03-24", "2016-04-01", "2016-04-08"]
+    begins = ["2016-05-16", "2016-05-23", "2016-05-31", "2016-06-06", "2016-06-13"]
+    fridays_as_sessions = ["2016-03-17", "2016-03-24", "2016-03-31"]
+    for weekly in (ends, begins, fridays_as_sessions):
+        assert kept(weekly, 5) == weekly
+        assert kept(weekly, 10) == weekly[::2]
+    assert kept(ends, 4) == ends
+
+
+@pytest.mark.parametrize("weekday", range(5))
+def test_of_daily_signals_two_decisions_never_lie_closer_than_the_weeks_between_them(weekday: int) -> None:
+    """Also from a Friday on: the next Monday is in another week, and one session later."""
+    sessions = session_calendar("XNYS", date(2015, 1, 2), date(2017, 12, 29)).sessions
+    start = next(r for r, day in enumerate(sessions.tolist()) if day.weekday() == weekday)
+    moments = [Moment(row, SOMEWHEN, 0) for row in range(start, len(sessions))]
+    for weeks in (1, 2, 4):
+        rows = np.array([m.row for m in spaced(moments, sessions, 5 * weeks)])
+        gaps = np.diff(rows)
+        assert gaps.min() >= 5 * weeks - 2
+        assert gaps.max() <= 5 * weeks
+        assert np.diff(sessions[rows]).astype(int).min() >= 7 * weeks - 3
+    assert np.diff([m.row for m in spaced(moments, sessions, 4)]).tolist() == [4] * ((len(moments) - 1) // 4)
 
 
 def test_decisions_lie_apart_from_the_first_date_on_and_the_record_goes_back_before_it() -> None:
