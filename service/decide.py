@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from service.desk import MarketDesk
 
 
+CLOSURE_MAX = 15
+"""Rows of the panel in which every exchange has had a session: none closes for three weeks of the others' sessions."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DecisionMarket:
     """What a decision knows of its n assets.
@@ -41,7 +45,7 @@ class DecisionMarket:
     adv_dollars : (n,) float64
         Median dollar volume of the settings' window.
     frozen, dead : (n,) bool
-        Did not trade on the last session; is delisted.
+        Did not trade on the last session of its exchange; is delisted.
     no_short : (n,) bool or None
         Must not be sold short; None for nobody.
     """
@@ -75,9 +79,19 @@ def decision_market(desk: "MarketDesk", view: PanelView, positions: IntArray) ->
         rng=np.random.default_rng(view.last_session.toordinal()),
     )
     dead = view.delisting_index[positions] >= 0
-    # A name that did not trade on the last session cannot be counted on to trade at the next open.
-    frozen = ~view.traded[-1, positions] & ~dead
+    frozen = ~_traded_last(view, positions) & ~dead
     return DecisionMarket(positions, model, median_dollar_volume(desk, view, positions), frozen, dead)
+
+
+def _traded_last(view: PanelView, positions: IntArray) -> BoolArray:
+    """Return which assets traded on the last session of their own exchange: a holiday there halts no asset.
+
+    Others cannot be counted on to trade at the next open.
+    """
+    own = view.trading[-CLOSURE_MAX:][:, view.exchange_index[positions]]
+    last = len(own) - 1 - own[::-1].argmax(axis=0)
+    traded: BoolArray = view.traded[-CLOSURE_MAX:][last, positions] & own.any(axis=0)
+    return traded
 
 
 def median_dollar_volume(desk: "MarketDesk", view: PanelView, positions: IntArray) -> FloatArray:

@@ -8,11 +8,13 @@ databases, a workflow that reads and then writes sees nothing change in between,
 It is not a session and keeps no objects: statements are SQLAlchemy Core, rows become records in the files beside this one.
 """
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
@@ -26,6 +28,8 @@ from crowdalpha.errors import InputRejected, InvariantBroken, Unavailable
 
 BUSY_TIMEOUT_SECONDS = 60
 """How long a writer waits in the line before it is told to retry later."""
+
+BUSY_POLL_SECONDS = 0.02
 
 CONNECT_TIMEOUT_SECONDS = 2
 """PostgreSQL that does not answer within this is reported as away."""
@@ -205,9 +209,23 @@ def _engine(url: str, durable: bool) -> Engine:
 def _prepare_sqlite(durable: bool, connection: Any, _record: Any) -> None:
     # The driver would begin deferred transactions on its own; with None it leaves that to us.
     connection.isolation_level = None
-    synchronous = f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}"
-    for statement in ("PRAGMA journal_mode = WAL", synchronous, "PRAGMA foreign_keys = ON"):
+    _use_write_ahead_log(connection)
+    for statement in (f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}", "PRAGMA foreign_keys = ON"):
         connection.execute(statement)
+
+
+def _use_write_ahead_log(connection: Any) -> None:
+    # Where several open a new database at once, the change of its mode is refused at once and waits for nobody, as others do.
+    patience = monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > patience:
+                raise
+            sleep(BUSY_POLL_SECONDS)
+        else:
+            return
 
 
 def _prepare_hasty_postgresql(connection: Any, _record: Any) -> None:

@@ -1,6 +1,8 @@
 """A read is a snapshot that changes nothing, a write is alone, and a database that is away is one clear error."""
 
+import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import CrowdalphaError, InputRejected, InvariantBroken, Unavailable
-from service.store import meta
-from service.store.engine import Store
+from service.store import engine, meta
+from service.store.engine import Store, _use_write_ahead_log
 
 
 def test_a_write_commits_and_a_failed_write_leaves_nothing(store):
@@ -81,6 +83,45 @@ def test_sqlite_is_set_up_for_money(tmp_path):
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
     assert store.dialect == "sqlite"
     store.dispose()
+
+
+def test_the_first_to_open_a_database_are_not_refused_by_each_other(tmp_path, monkeypatch):
+    """SQLite refuses the change to a write-ahead log at once while another makes it, and is asked again."""
+
+    def refused(code):
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorcode = code
+        return error
+
+    def asked(*answers):
+        left = list(answers)
+
+        class Answering:
+            def execute(self, _):
+                answer = left.pop(0)
+                if isinstance(answer, Exception):
+                    raise answer
+
+        _use_write_ahead_log(Answering())
+        assert not left
+
+    asked(refused(sqlite3.SQLITE_BUSY), refused(sqlite3.SQLITE_BUSY_RECOVERY), None)
+    with pytest.raises(sqlite3.OperationalError):
+        asked(refused(sqlite3.SQLITE_READONLY), None)
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_SECONDS", 0.05)
+    with pytest.raises(sqlite3.OperationalError):
+        asked(*[refused(sqlite3.SQLITE_BUSY)] * 100)
+    for attempt in range(20):
+        stores = [Store(f"sqlite:///{tmp_path}/{attempt}.db") for _ in range(4)]
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(_answers, stores)) == [1] * 4
+        for store in stores:
+            store.dispose()
+
+
+def _answers(store):
+    with store.read() as connection:
+        return connection.execute(text("SELECT 1")).scalar()
 
 
 def test_only_a_store_that_says_so_commits_before_the_disk_has_it(store):
