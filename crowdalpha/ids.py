@@ -56,6 +56,9 @@ class RoundState(StrEnum):
     VOID = "void"
 
 
+UNSETTLED = (RoundState.OPEN, RoundState.CLOSED, RoundState.SCORING)
+"""Rounds that were opened and have paid, burned and given back nothing yet."""
+
 ROUND_ARROWS: dict[RoundState, frozenset[RoundState]] = {
     RoundState.SCHEDULED: frozenset({RoundState.OPEN, RoundState.VOID}),
     RoundState.OPEN: frozenset({RoundState.CLOSED, RoundState.VOID}),

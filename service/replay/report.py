@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from crowdalpha.ids import RoundState, Tournament
+from crowdalpha.ids import UNSETTLED, Tournament
 from service import queries
 from service.atomic import write_file
 from service.context import Platform
@@ -98,10 +98,7 @@ def _finite(value: Any) -> Any:
 
 
 def _states(records: list[Any]) -> dict[str, int]:
-    return _count(r.state.value for r in records) | {"pending": sum(r.state in _PENDING for r in records)}
-
-
-_PENDING = frozenset({RoundState.OPEN, RoundState.CLOSED, RoundState.SCORING})
+    return _count(r.state.value for r in records) | {"pending": sum(r.state in UNSETTLED for r in records)}
 
 
 def _count(words: Any) -> dict[str, int]:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import InputRejected
-from crowdalpha.ids import RoundKey, RoundState, Tournament
+from crowdalpha.ids import UNSETTLED, RoundKey, RoundState, Tournament
 from crowdalpha.terms import PAYING_KINDS, PPB, RoundTerms
 from service.context import Platform
 from service.reports.ranking import YEAR_DAYS, SettledLine, provider_reputations, reputations, returns_on_stake, season
@@ -156,7 +156,7 @@ def season_standings(platform: Platform, tournament: Tournament, year: int, by: 
         now = platform.clock.now(connection)
         of_season = [r for r in _resolved(connection, tournament) if r.base_session.year == year]
         part = settled(connection, tournament, of_season)
-        pending = [r for r in rounds.list_rounds(connection, tournament) if r.base_session.year == year and r.state in _PENDING]
+        pending = [r for r in rounds.list_rounds(connection, tournament, UNSETTLED) if r.base_session.year == year]
         names = {p.id: p.name for p in providers.list_providers(connection)}
     board = season(part.round_ids, part.lines, by)
     return {
@@ -176,9 +176,6 @@ def season_standings(platform: Platform, tournament: Tournament, year: int, by: 
             for s in board
         ],
     }
-
-
-_PENDING = (RoundState.OPEN, RoundState.CLOSED, RoundState.SCORING)
 
 
 def _resolved(connection: Connection, tournament: Tournament) -> list[RoundRecord]:

@@ -4,13 +4,11 @@ from collections.abc import Iterable
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict
-from crowdalpha.ids import RoundState
+from crowdalpha.ids import UNSETTLED
 from service.book import read_book
 from service.context import Platform
 from service.frames import get_frame
 from service.store import rounds
-
-UNRESOLVED = (RoundState.OPEN, RoundState.CLOSED, RoundState.SCORING)
 
 IDS_SHOWN = 5
 """Asset ids in an error."""
@@ -43,6 +41,6 @@ def ids_in_use(platform: Platform) -> set[str]:
     with platform.store.read() as connection:
         book, _ = read_book(connection, platform)
         found = set(book.asset_ids[book.positions != 0].tolist())
-        for record in rounds.list_rounds(connection, states=UNRESOLVED):
+        for record in rounds.list_rounds(connection, states=UNSETTLED):
             found.update(get_frame(connection, platform.blobs, record.key).asset_ids.tolist())
     return found

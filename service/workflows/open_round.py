@@ -81,11 +81,7 @@ def open_round(platform: Platform, tournament: Tournament, base_session: date | 
         raise Unavailable(Code.MARKET_COVERAGE, f"Prices of {calendar.last_closed_before(now)} are not known yet.")
     frame, universe, live = freeze(platform, view, tournament, base)
     frame = replace(frame, sessions=_sessions(view, frame, calendar, home, closes_at))
-    files = put_frame(platform.blobs, frame)
-    if tournament is Tournament.SIGNALS:
-        files |= put_schemes(platform.blobs, frozen_schemes(platform.home, frame.asset_ids, now))
-    rule = rule_as_plain(universe_rule(platform.desk.settings.universe))
-    files["universe_rule"] = platform.blobs.put(canonical_bytes({"as_of": universe.as_of.isoformat(), "rule": rule}))
+    files = put_frame(platform.blobs, frame) | _put_beside(platform, view, tournament, frame, universe)
     if live is not None:
         files["live"] = platform.blobs.put(live)
     with platform.store.write() as connection:
@@ -111,6 +107,17 @@ def open_round(platform: Platform, tournament: Tournament, base_session: date | 
             rounds.set_artifact(connection, record.key, name, sha)
         audit.record(connection, now, "schedule", "open_round", str(record.key), {"terms": terms.hash})
     return record
+
+
+def _put_beside(
+    platform: Platform, view: PanelView, tournament: Tournament, frame: RoundFrame, universe: Universe
+) -> dict[str, str]:
+    """Write what a round keeps beside its frame, and return the hashes by name: the universe's rule, and other labels."""
+    rule = rule_as_plain(universe_rule(platform.desk.settings.universe))
+    files = {"universe_rule": platform.blobs.put(canonical_bytes({"as_of": universe.as_of.isoformat(), "rule": rule}))}
+    if tournament is Tournament.SIGNALS:
+        files |= put_schemes(platform.blobs, frozen_schemes(platform.home, frame.asset_ids, view.instant))
+    return files
 
 
 def freeze(

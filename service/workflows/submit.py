@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from crowdalpha.canonical import sha256_hex
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, Finding, InputRejected
-from crowdalpha.ids import RoundKey, RoundState, Tournament
+from crowdalpha.ids import UNSETTLED, RoundKey, RoundState, Tournament
 from crowdalpha.terms import RoundTerms
 from service.context import Platform
 from service.frames import get_labels, get_schemes
@@ -29,7 +29,7 @@ from signals.labels import LabelScheme
 from signals.parse import CLASSIC_FORMAT, SIGNALS_FORMAT, FileFormat
 from signals.submission import Verdict, judge
 
-TAKING = (RoundState.OPEN, RoundState.CLOSED, RoundState.SCORING)
+TAKING = UNSETTLED
 """States in which a file is kept; it is on time in the first only."""
 
 

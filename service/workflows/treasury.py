@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from crowdalpha.codes import Code
 from crowdalpha.errors import Conflict, InputRejected
-from crowdalpha.ids import RoundState
+from crowdalpha.ids import UNSETTLED
 from crowdalpha.terms import RoundTerms
 from service.clock import instant_text
 from service.context import Platform
@@ -20,8 +20,6 @@ from service.settings import Settings
 from service.store import audit, ledger, rounds
 from service.store.records import RoundRecord
 from staking import TREASURY, format_amount, parse_amount, treasury_deposit
-
-UNSETTLED = (RoundState.OPEN, RoundState.CLOSED, RoundState.SCORING)
 
 
 @dataclass(frozen=True, slots=True)
